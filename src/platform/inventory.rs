@@ -168,7 +168,11 @@ impl Inventory {
         ))
     }
 
-    async fn read<T>(
+    /// Makes a read of the platform, within the budget.
+    ///
+    /// # Errors
+    /// If it fails, or the connection is given up meanwhile.
+    pub async fn read<T>(
         &self,
         call: impl Future<Output = Result<T, live_platform::Error>>,
     ) -> Result<T, Trouble> {

@@ -1,30 +1,14 @@
 //! What a decision can request from the driver: read one thing, write to our own object, change one thing on
 //! the platform, or wait.
 
+pub use crate::facts::Query;
+
 use crate::conditions::{Trouble, Verdict};
-use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
+use crate::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use crate::record::{Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use crate::requests::{NewLead, NewService};
 use crate::time::{Duration, Time};
 use crate::timing;
-
-/// One read from the platform.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Query {
-    /// The list of services: its entries for this object's tenant, guid and short name.
-    Services,
-    /// The list of leads: its entries for this object's tenant.
-    Leads,
-    /// The leads of this object's tenant, in a read of their own, when the list can't prove that there is
-    /// none.
-    LeadsOfTenant,
-    /// One task.
-    Task(TaskId),
-    /// One LC customer.
-    LcCustomer(LcCustomerId),
-    /// The number of telephone numbers of a tenant.
-    Numbers(TenantId),
-}
 
 /// A write to the metadata of our own object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

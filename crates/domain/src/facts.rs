@@ -7,7 +7,7 @@ use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::ChangeResult;
 use crate::memory::PassMemory;
 use crate::model::{LcCustomerAnswer, Lead, Service, Task};
-use crate::names::CustomerGuid;
+use crate::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
 use crate::policy::PlatformAccess;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
@@ -30,6 +30,15 @@ pub enum Fact<T> {
 }
 
 impl<T> Fact<T> {
+    /// Whether it was not read, or before that time.
+    pub fn lacks(&self, not_before: Time) -> bool {
+        match self {
+            Self::Unread => true,
+            Self::Known { at, .. } => *at < not_before,
+            Self::Unreadable(_) => false,
+        }
+    }
+
     /// Returns the value, if the read began at or after `not_before`.
     pub fn since(&self, not_before: Time) -> Option<&T> {
         match self {
@@ -207,6 +216,24 @@ pub struct Facts {
     pub stalled_for: Option<Reason>,
 }
 
+/// One read from the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Query {
+    /// The list of services: its entries for this object's tenant, guid and short name.
+    Services,
+    /// The list of leads: its entries for this object's tenant.
+    Leads,
+    /// The leads of this object's tenant, in a read of their own, when the list can't prove that there is
+    /// none.
+    LeadsOfTenant,
+    /// One task.
+    Task(TaskId),
+    /// One LC customer.
+    LcCustomer(LcCustomerId),
+    /// The number of telephone numbers of a tenant.
+    Numbers(TenantId),
+}
+
 /// The state of an object when a pass over it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectState {
@@ -262,6 +289,35 @@ impl Facts {
             watched: None,
             failures: 0,
             stalled_for: None,
+        }
+    }
+
+    /// Whether a query would tell something new: a decision that observes anything else never ends.
+    pub fn lacks(&self, query: &Query, not_before: Time) -> bool {
+        match query {
+            Query::Services => self.services.lacks(not_before),
+            Query::Leads => self.leads.lacks(not_before),
+            Query::LeadsOfTenant => self
+                .leads
+                .value()
+                .is_some_and(|view| view.read != LeadsRead::OfTenant),
+            Query::Task(_) => self.task.lacks(not_before),
+            Query::LcCustomer(_) => self.lc_customer.lacks(not_before),
+            Query::Numbers(_) => self.numbers.lacks(not_before),
+        }
+    }
+
+    /// Enters what a release answers that lacks the call of a query. Returns whether a release may lack it.
+    pub fn without_call(&mut self, query: &Query, at: Time) -> bool {
+        match query {
+            Query::LcCustomer(_) => {
+                let value = LcCustomerAnswer::NoSuchCall;
+                self.lc_customer = Fact::Known { value, at };
+                true
+            }
+            Query::Services | Query::Leads | Query::LeadsOfTenant | Query::Task(_) | Query::Numbers(_) => {
+                false
+            }
         }
     }
 

@@ -182,9 +182,6 @@ fn rules(verdict: &Verdict) -> Vec<String> {
 
 /// What holds for every step and verdict, whatever the kind.
 fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
-    fn open<T>(fact: &Fact<T>, not_before: Time) -> bool {
-        matches!(fact, Fact::Unread) || matches!(fact, Fact::Known { at, .. } if *at < not_before)
-    }
     let mut broken = rules(verdict);
     let mut hold = |holds: bool, what: &str| {
         if !holds {
@@ -193,14 +190,7 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
     };
     match step {
         Step::Observe(query, since) => {
-            let new = match query {
-                Query::Services => open(&facts.services, *since),
-                Query::Leads => open(&facts.leads, *since),
-                Query::LeadsOfTenant => facts.leads.value().is_some_and(|view| view.read != LeadsRead::OfTenant),
-                Query::Task(_) => open(&facts.task, *since),
-                Query::LcCustomer(_) => open(&facts.lc_customer, *since),
-                Query::Numbers(_) => open(&facts.numbers, *since),
-            };
+            let new = facts.lacks(query, *since);
             hold(new, "a look that tells nothing new");
         }
         Step::Execute(_) => hold(facts.answer.is_none(), "a second change in one pass"),

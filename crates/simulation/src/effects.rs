@@ -5,7 +5,6 @@ use std::sync::Arc;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query};
 use oc_domain::facts::{Fact, Facts, ServicesView};
-use oc_domain::model::LcCustomerAnswer;
 use oc_domain::names::fold_case;
 use oc_domain::policy::PlatformAccess;
 use oc_domain::record::{Intent, OperationKind, Record};
@@ -87,12 +86,6 @@ impl World {
                     },
                 };
             }
-            Query::LcCustomer(_) => {
-                facts.lc_customer = Fact::Known {
-                    value: LcCustomerAnswer::NoSuchCall,
-                    at: now,
-                }
-            }
             Query::Numbers(_) => {
                 facts.numbers = match away {
                     Some(trouble) => Fact::Unreadable(trouble),
@@ -101,6 +94,11 @@ impl World {
                         at: now,
                     },
                 }
+            }
+            // No other call is played: the release lacks it.
+            other => {
+                let lacks = facts.without_call(other, now);
+                assert!(lacks, "{other:?} is a call that every release has");
             }
         }
     }

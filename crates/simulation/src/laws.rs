@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use oc_domain::conditions::{Condition, Reason};
-use oc_domain::decision::{Change, Decision, Mark, Query, Step};
-use oc_domain::facts::{DeletionPolicy, Fact, LeadsRead, Numbers};
+use oc_domain::decision::{Change, Decision, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, Numbers};
 use oc_domain::names::{CustomerGuid, fold_case};
 use oc_domain::record::{OperationKind, Outcome, Record};
 use oc_domain::service::{Adoption, Mode, ServiceTarget};
-use oc_domain::time::Time;
 
 use crate::cluster::Object;
 use crate::operator::{Running, Target};
@@ -64,7 +63,7 @@ impl World {
             self.breaks(play, "a lead that is there is said to be missing");
         }
         match &decision.step {
-            Step::Observe(query, not_before) if !tells_something(running, query, *not_before) => {
+            Step::Observe(query, not_before) if !running.pass.facts.lacks(query, *not_before) => {
                 self.breaks(play, format!("a look that tells nothing new: {query:?}"));
             }
             Step::PatchMetadata(Mark::RecordIntent { kind, .. }) if self.too_soon(running, *kind) => {
@@ -287,27 +286,5 @@ impl World {
             self.breaks(play, "L2: a service of somebody else is called this object's own");
         }
         self.excused.insert((object.uid, guid));
-    }
-}
-
-fn tells_something(running: &Running, query: &Query, not_before: Time) -> bool {
-    fn open<T>(fact: &Fact<T>, not_before: Time) -> bool {
-        match fact {
-            Fact::Unread => true,
-            Fact::Known { at, .. } => *at < not_before,
-            Fact::Unreadable(_) => false,
-        }
-    }
-    let facts = &running.pass.facts;
-    match query {
-        Query::Services => open(&facts.services, not_before),
-        Query::Leads => open(&facts.leads, not_before),
-        Query::LeadsOfTenant => facts
-            .leads
-            .value()
-            .is_some_and(|view| view.read != LeadsRead::OfTenant),
-        Query::Task(_) => open(&facts.task, not_before),
-        Query::LcCustomer(_) => open(&facts.lc_customer, not_before),
-        Query::Numbers(_) => open(&facts.numbers, not_before),
     }
 }
