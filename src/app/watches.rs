@@ -7,9 +7,9 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cluster::kind::for_kind;
 use crate::cluster::reflector;
 use crate::cluster::store::StoreEvent;
+use crate::cluster::stores::for_kind;
 use crate::cluster::watch_health::{self, WatchHealth};
 use crate::controllers::{Context, Kind, ReconciledResource};
 use crate::runtime::clock;

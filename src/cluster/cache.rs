@@ -8,10 +8,10 @@ use oc_domain::record::Record;
 
 use crate::cluster::index::{Entry, Index};
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::kind::{KnownResource, Stores, for_kind};
 use crate::cluster::reading::{Reading, Readings};
 use crate::cluster::record;
 use crate::cluster::records::Records;
+use crate::cluster::stores::{KnownResource, Stores, for_kind};
 use oc_api::{Lead, OcEssentialService};
 
 /// The stores of all kinds, which are its fields as well, with the index and the parsed data derived from them.

@@ -158,7 +158,8 @@ fn readable<K: DeserializeOwned>(value: &Value) -> Result<K, serde_json::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::kind::{Kind, for_kind};
+    use crate::cluster::kind::Kind;
+    use crate::cluster::stores::for_kind;
     use serde_json::json;
 
     fn of(spec: Value, status: Value) -> Read<OcEssentialService> {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use kube::Resource;
 
 pub use crate::cluster::kind::Kind;
-use crate::cluster::kind::KnownResource;
-use crate::cluster::store::place;
 
 /// Identifies one object. Cheap to copy: a key stands in every index, queue and cache.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -36,12 +34,6 @@ pub fn qualify(namespace: &str, name: &str) -> QualifiedName {
 }
 
 impl ObjectKey {
-    /// Returns the key of an object.
-    pub(crate) fn of<K: KnownResource>(object: &K) -> Self {
-        let (namespace, name) = place(object);
-        Self::new(K::KIND, &namespace, &name)
-    }
-
     /// Returns the key of an object; the namespace of a `LivePlatform` is empty.
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
         Self {

@@ -29,4 +29,5 @@ pub mod scope;
 pub(crate) mod secrets;
 pub mod status;
 pub mod store;
+pub(crate) mod stores;
 pub mod watch_health;

@@ -7,7 +7,7 @@ use oc_domain::time::Time;
 use oc_domain::timing;
 
 use crate::cluster::key::ObjectKey;
-use crate::cluster::kind::{KnownResource, for_kind};
+use crate::cluster::stores::{KnownResource, for_kind};
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::runtime::clock;

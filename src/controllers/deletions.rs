@@ -8,8 +8,8 @@ use oc_domain::facts::Facts;
 use oc_domain::policy::PlatformAccess;
 
 use crate::cluster::key::ObjectKey;
-use crate::cluster::kind::{KnownResource, for_kind};
 use crate::cluster::record;
+use crate::cluster::stores::{KnownResource, for_kind};
 use crate::controllers::context::Context;
 use crate::controllers::recorded::Counted;
 use crate::runtime::clock;

@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use self::action::Action;
 use self::metrics::PassOutcome;
-use crate::cluster::kind::for_kind;
+use crate::cluster::stores::for_kind;
 use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
 

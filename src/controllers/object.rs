@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::patch;
 use crate::cluster::store::{StoreEvent, place, strip_managed_fields};
+use crate::cluster::stores::key_of;
 use crate::controllers::action::Action;
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
@@ -61,7 +62,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
             Ok((object, intent)) => {
                 // The write required that nobody else had changed the object, so the response holds no news.
                 // But the object may now count for something else.
-                let key = ObjectKey::of(&object);
+                let key = key_of(&object);
                 self.apply_response(object);
                 self.context.tallies.enter(&self.context.cache, &key);
                 Ok(intent)

@@ -6,8 +6,8 @@ use oc_domain::record::{OperationId, Record};
 
 use crate::cluster::cache::Cache;
 use crate::cluster::key::ObjectKey;
-use crate::cluster::kind::KnownResource;
 use crate::cluster::record;
+use crate::cluster::stores::KnownResource;
 use crate::platform::inventory::Lists;
 use oc_api::{DeletionPolicy, Lead, LivePlatform, OcEssentialService};
 

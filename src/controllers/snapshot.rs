@@ -12,8 +12,8 @@ use oc_domain::time::Time;
 
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::Kind;
-use crate::cluster::kind::{KnownResource, for_kind};
 use crate::cluster::record;
+use crate::cluster::stores::{KnownResource, for_kind};
 use crate::cluster::watch_health::WatchStatus;
 use crate::controllers::context::Context;
 use crate::platform::budget::BudgetStats;

@@ -17,7 +17,7 @@ use oc_domain::time::{Duration, Time};
 
 use crate::cluster::cache::Cache;
 use crate::cluster::key::ObjectKey;
-use crate::cluster::kind::{KnownResource, for_kind};
+use crate::cluster::stores::{KnownResource, for_kind};
 use crate::controllers::recorded::{Counted, Noted, Recorded};
 use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::platform::inventory::Lists;
@@ -266,8 +266,7 @@ impl Tallies {
 
 fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
     let platform = cache.index.platform_of(key)?;
-    let noted =
-        for_kind!(key.kind(), K => K::stored(cache).of(key)?.noted(cache, key))?;
+    let noted = for_kind!(key.kind(), K => K::stored(cache).of(key)?.noted(cache, key))?;
     Some((platform, noted))
 }
 

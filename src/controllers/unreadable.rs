@@ -9,7 +9,7 @@ use oc_domain::timing;
 
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::ObjectKey;
-use crate::cluster::kind::{KnownResource, for_kind};
+use crate::cluster::stores::{KnownResource, for_kind};
 use crate::cluster::{patch, record, status};
 use crate::controllers::action::{Action, outcome};
 use crate::controllers::context::Context;

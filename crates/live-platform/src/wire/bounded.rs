@@ -90,16 +90,16 @@ impl<T> Elements<'_, '_, T> {
         let entry = self.entries.entry(raw, |raw| {
             let kept = Fields(wanted)
                 .deserialize(&mut serde_json::Deserializer::from_str(raw))
-                .map_err(|error| Unread::Malformed(json::malformed(&error, Malformed::NotJson)))?;
-            read(&Value::Object(kept)).map_err(Unread::Lacks)
+                .map_err(|error| EntryFault::Malformed(json::malformed(&error, Malformed::NotJson)))?;
+            read(&Value::Object(kept)).map_err(EntryFault::Lacks)
         });
         match entry {
             Ok(item) => {
                 self.page.elements += 1;
                 self.page.items.push(item);
             }
-            Err(Unread::Lacks(why)) => self.unreadable(why),
-            Err(Unread::Malformed(fault)) => return Err(fault),
+            Err(EntryFault::Lacks(why)) => self.unreadable(why),
+            Err(EntryFault::Malformed(fault)) => return Err(fault),
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl<T> Elements<'_, '_, T> {
     }
 }
 
-enum Unread {
+enum EntryFault {
     /// It is not JSON.
     Malformed(Malformed),
     /// It lacks what an entry must have.
