@@ -29,8 +29,8 @@ use crate::telemetry::health::{Bounds, Health, StartStage};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::server;
 
-/// How long writing the last events may take. Short, so that a replica that waits for the lease need not
-/// wait.
+/// How long writing the last events may take. Kept short, so as not to delay the replica that takes over the
+/// lease.
 const TO_TELL: Duration = Duration::from_millis(500);
 
 /// Prints the CRDs.
@@ -215,8 +215,8 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let elected = lease.is_some();
     // Only now: a replica that does not see the objects must not keep another from leading.
     let mut election_handle = begun.stand(lease, leadership);
-    // While another replica leads, the watches go on, so that nothing needs to be read when it ends. What
-    // they enqueue waits.
+    // While another replica leads, the watches keep running, so that one catch-up list is enough when this
+    // replica takes over. Until then, whatever they enqueue waits.
     tokio::select! {
         leads = election_handle.leads() => leads.map_err(anyhow::Error::msg)?,
         () = stop.asked() => return release(context, health, election_handle).await,
@@ -252,7 +252,7 @@ async fn complete(first: Vec<watches::FirstList>) {
     }
 }
 
-/// Starts the clock; from here on times are written.
+/// Sets the shown time to the right time, once, before any time is written.
 fn begin_the_time() {
     let apart = clock::begin();
     if apart > clock::APART {
@@ -378,8 +378,8 @@ async fn run_leader_loop(
     Ok(end)
 }
 
-/// The error for a lost lease. The process is restarted from outside, and waits for its turn with nothing
-/// left over.
+/// The error for a lost lease. Kubernetes restarts the process, which then waits for the lease with no stale
+/// state.
 fn lost(why: &str, under_way: usize) -> String {
     tracing::error!(
         why,

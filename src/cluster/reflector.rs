@@ -26,7 +26,7 @@ const PAGE: u32 = 100;
 /// How long a watch lasts before a new one is started, in seconds.
 const WATCH_SECONDS: u32 = 290;
 
-/// How long a watch may stay silent past its end before it is considered dead.
+/// How much longer than [`WATCH_SECONDS`] a watch may go without an event before it is considered dead.
 const BEYOND: Duration = Duration::from_secs(30);
 
 /// How long to wait after a failure.
@@ -294,7 +294,8 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                 tracing::debug!(kind = %K::kind(&()), version, "the watch is too old; listing again");
                 self.expired += 1;
                 let next = Next::List(Against::Versions);
-                // Immediately, unless the API server says so of each version that it has just returned.
+                // The first time, list again at once. If even the version of a fresh list is rejected as too
+                // old, back off.
                 if self.expired == 1 {
                     return Ok(next);
                 }

@@ -31,7 +31,7 @@ pub enum StoreEvent<K> {
     Updated(Arc<K>, Arc<K>),
     /// A deleted object: its last version.
     Deleted(Arc<K>),
-    /// The first list is complete.
+    /// A list is complete.
     Synced,
 }
 

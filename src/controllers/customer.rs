@@ -59,7 +59,8 @@ pub trait CustomerResource: ReconciledResource<Status: HasStatus + Serialize + S
     fn short_name(&self) -> Option<&str>;
     /// The recorded id of the platform's resource.
     fn recorded_id(&self) -> Option<String>;
-    /// Whether this query needs a belief about absence: what may be concluded when the list lacks something.
+    /// Whether, after this query, the pass must know how far to trust that something is missing from the
+    /// list.
     fn doubts(query: &Query) -> bool;
     /// The contest against the other objects with the same tenant or short name.
     fn contest(
@@ -69,7 +70,7 @@ pub trait CustomerResource: ReconciledResource<Status: HasStatus + Serialize + S
         entry: &Entry,
         known: KnownAccess<'_>,
     ) -> Contest<ObjectKey>;
-    /// The platform access, with what else this kind needs to know of the platform.
+    /// Adds to the platform access how slow the platform's creates are, for kinds whose creates take time.
     fn with_pace(
         context: &Context,
         connection: PlatformAccess,
@@ -123,7 +124,7 @@ pub struct CustomerPass<'a, K> {
     /// The settings of the platform object, while it is usable.
     policy: Option<Policy>,
     session: PlatformSession,
-    /// What the create needs whose intent is about to be recorded.
+    /// The script variables for the create whose intent is about to be recorded.
     prepared: Mutex<Option<ScriptVariables>>,
 }
 

@@ -23,8 +23,8 @@ use crate::runtime::leadership::Leadership;
 /// retried: an intent must not age in a queue.
 const MOST_WAIT: Duration = Duration::from_secs(20);
 
-/// Intents written ahead of their turn, per in-flight slot. A crash can leave at most this many recorded but
-/// not requested; each of them then waits out the grace.
+/// How many changes may hold a reservation, per in-flight slot. A crash can leave at most that many intents
+/// (`PLACES` times `in_flight`) recorded but not requested; each then has to wait out its grace period.
 const PLACES: usize = 2;
 
 /// The limits of `spec.requests`.
@@ -90,7 +90,8 @@ fn platform_wide(error: &Error) -> bool {
 /// Why a call has no result.
 #[derive(Debug)]
 pub enum CallError {
-    /// The call was not made: the circuit is open.
+    /// The call was not made: the circuit is open, no room became free in time, or this process does not
+    /// lead.
     LeftAlone(Trouble),
     /// The call may have been made: this process lost the lease while it was in flight.
     Cut(Trouble),

@@ -8,8 +8,9 @@ use oc_domain::time::Time;
 /// How many calls in a row may fail because the platform is unavailable before the circuit opens.
 const FAILURES_TO_OPEN: u32 = 3;
 
-/// The longest time the circuit stays open, whatever the platform asks for. A `Retry-After` of a day would be
-/// a day without the platform, and nobody could end it.
+/// The longest time the circuit stays open, whatever the platform asks for. Otherwise a `Retry-After` of a
+/// day would stop all calls for a day, even if the platform recovered sooner, unless somebody requested a
+/// reconciliation.
 pub const MOST_REST: Duration = Duration::from_secs(15 * 60);
 
 /// Whether calls to a platform are held back, and until when. A plain value; callers pass the time in.
@@ -28,7 +29,7 @@ struct OpenCircuit {
 
 impl Circuit {
     /// Requests permission for a call. Returns whether it is the probe: when the pause is over, one call is
-    /// let through to find out.
+    /// let through to find out whether the platform is back.
     ///
     /// # Errors
     /// The trouble for which the circuit is open.
@@ -60,8 +61,8 @@ impl Circuit {
             if self.open.as_mut().is_some_and(asked) {
                 return false;
             }
-            // One success does not prove that all other calls work: the failure count is reset with the next
-            // one.
+            // One success does not prove that all other calls work, so the success that closes the circuit
+            // keeps the failure count, and with it the length of the next pause. The next success resets it.
             let back = self.open.take().is_some();
             self.failures = if back { self.failures } else { 0 };
             return back;
@@ -79,8 +80,8 @@ impl Circuit {
         self.failures = self.failures.saturating_add(1);
         let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
         if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
-            // A rejected credential waits for a person, and a directory may lock out a client that retries
-            // too often.
+            // For a rejected credential the pause grows longer: only a person can fix it, and a directory may
+            // lock out a client that retries too often.
             let most = if trouble.reason == Reason::AuthenticationFailed {
                 8
             } else {

@@ -26,9 +26,9 @@ const WINDOW: Duration = Duration::from_secs(3600);
 /// The most absences allowed within an hour, however many objects there are.
 const MOST: usize = 100;
 
-/// How long after the breaker began to hold a list must agree, before a person's approval counts and before
-/// an object reports the hold. A list that is wrong once, or an address that is corrected, then causes no
-/// writes except to the platform object.
+/// The minimum time between the start of a hold and a list that confirms it, before a person's approval
+/// counts and before an object reports the hold. A list that is wrong once, or an address that is corrected,
+/// then causes no writes except to the platform object.
 pub const CONFIRM: Duration = Duration::from_secs(30);
 
 /// The platform and the identity used with it. What one account shows says nothing about another one.

@@ -105,8 +105,8 @@ fn known(before: Option<Connected>, good: Option<&LastWorking>, fingerprint: &st
         .map(|(_, inventory)| inventory)
 }
 
-/// Tries the credential that is not proven yet. Once the platform answers it, it replaces the previous one;
-/// until then, returns the trouble.
+/// Tries the credential that is not proven yet. Once a call with it succeeds, it becomes the active one.
+/// Until then the previous one stays, and the trouble is returned with it.
 pub async fn prove(connected: Connected, object: &LivePlatform) -> (Connected, Option<Trouble>) {
     let Some(trying) = connected.trying.clone() else {
         return (connected, None);
@@ -161,7 +161,8 @@ fn spec(context: &Context, object: &LivePlatform) -> String {
 }
 
 /// Whether the platform offers the call for telephone numbers: what the previous connection has learnt,
-/// otherwise what the status says. Neither says anything about another platform.
+/// otherwise what the status says. Both are ignored if the URL, authentication or CA bundle reference has
+/// changed since the previous connection, which may have been to another platform.
 fn numbers(object: &LivePlatform, before: Option<&Connected>) -> KnownCapability {
     let Some(before) = before else {
         return KnownCapability::told(capability(object, NUMBERS));
@@ -204,7 +205,7 @@ fn limits(context: &Context, object: &LivePlatform) -> Limits {
 enum NoCredential {
     /// The API server did not answer. This is temporary.
     Now(Trouble),
-    /// It lasts until someone changes something.
+    /// The cause remains until somebody changes something.
     Lasting(Trouble),
 }
 

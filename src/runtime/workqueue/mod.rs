@@ -1,8 +1,8 @@
 //! The work queue: which object is next.
 //!
-//! It is our own since no library has it. kube's scheduler parks what it can't run in a hash set, without
-//! order, priorities or a shared budget (measured: at 1.6 times its capacity a quarter of 200 objects never
-//! ran).
+//! We wrote our own because no library does what follows. kube's scheduler parks what it can't run in a hash
+//! set, without order, priorities or a shared budget (measured: at 1.6 times its capacity a quarter of 200
+//! objects never ran).
 //!
 //! An entry has a deadline: the time it became ready plus the delay of its priority. The smallest deadline is
 //! next. So a changed spec goes before a poll, a poll before a drift check, and nothing waits forever.
@@ -96,8 +96,8 @@ pub struct QueueStats {
     pub running: usize,
     /// How long the oldest pass has been running.
     pub longest: Duration,
-    /// How long an entry could have been taken while none was taken and no pass ended. Close to zero as long
-    /// as somebody takes entries.
+    /// How long a runnable entry has been waiting since an entry was last taken or a pass last ended. Close
+    /// to zero as long as somebody takes entries. Close to zero as long as somebody takes entries.
     pub idle: Duration,
 }
 

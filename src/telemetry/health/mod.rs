@@ -5,9 +5,9 @@
 //! unavailable affects readiness, never liveness. That a probe is answered at all shows that the runtime
 //! runs.
 //!
-//! With an election, an unavailable API server has one more effect, without a probe: a leader that cannot
-//! renew its lease before the deadline ends, since another may lead by then. The process started in its place
-//! waits for the API server, live and not ready.
+//! With an election, an unavailable API server has one more effect, which involves no probe: a leader that
+//! cannot renew its lease by the deadline exits, because another replica may be leading by then. The process
+//! started in its place waits for the API server, live and not ready.
 
 use parking_lot::Mutex;
 use std::sync::Arc;

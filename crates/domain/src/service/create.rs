@@ -60,8 +60,8 @@ impl ServiceCase<'_> {
         if let Some(decision) = self.unbelieved().filter(|_| view.complete) {
             return decision;
         }
-        // An old intent that was put back says nothing about a service that was read back later and is gone
-        // now.
+        // An old intent, restored from a backup or by another tool, says nothing about a service that was
+        // confirmed after it and is gone now.
         if self.record.guid_proven && self.record.leads_job.due.is_some() && !desired.recreate {
             return self.vanished(policy, desired, view);
         }
@@ -75,7 +75,8 @@ impl ServiceCase<'_> {
         checks::eligible(self, policy, desired, view)
     }
 
-    /// Ends the pass once it has requested a change, whatever the result.
+    /// Ends the pass when the requested change was not sent, or its outcome is unknown. `None` for any other
+    /// answer.
     fn after_asking(&self) -> Option<Decision> {
         let case = || self.copy();
         match self.facts.answer.as_ref()? {
@@ -98,7 +99,8 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// Retries a failed or refused create when the spec changes, on request, or after a long delay.
+    /// Holds off after a failed or refused create. `None` once it may be tried again: the spec has changed, a
+    /// retry was requested, or a long delay has passed.
     fn rest_after_failure(&self) -> Option<Decision> {
         if self.record.open_intent().is_some() {
             return None;
@@ -245,7 +247,8 @@ impl ServiceCase<'_> {
                 verdict,
             );
         }
-        // Nothing is read between the intent and the request, because a crash in that window is expensive.
+        // Reads once more before the intent, so that nothing has to be read between the intent and the
+        // request: a crash in that window is expensive.
         let since = self.facts.pass_started;
         if self.facts.services.since(since).is_none() {
             return self.look(Query::Services, since, "is there still no service");

@@ -1,4 +1,4 @@
-//! The entries of the last list, by their bytes: an entry that comes again unchanged is not parsed again.
+//! The entries of the last list, keyed by their bytes: an entry that reappears unchanged is not parsed again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// 128 bits of two keyed hashes, whose keys nobody outside this process knows. Two different entries with the
-/// same digest would make one of them the other, and 64 bits are too few to rule that out over years of
+/// 128 bits of two keyed hashes, whose keys nobody outside this process knows. If two different entries had
+/// the same digest, one would be taken for the other, and 64 bits are too few to rule that out over years of
 /// lists.
 type Digest = (u64, u64);
 
@@ -67,8 +67,8 @@ impl<T> EntryReader<'_, T> {
         Ok(entry)
     }
 
-    /// Keeps the entries for the next list. To be called when the list is complete: entries of a list that
-    /// failed in the middle are dropped.
+    /// Keeps the entries for the next list. Call this when the list is complete. If it failed partway, its
+    /// entries are dropped.
     pub fn complete(self) {
         *self.known.entries.lock() = Arc::new(self.now);
     }
