@@ -142,10 +142,10 @@ pub async fn reconcile<K: CustomerResource>(
     let connected = context.connections.of(&entry.platform);
     let place = connected.as_ref().and_then(|connected| connected.place.clone());
     let inventory = match (&connection, connected) {
-        (_, Some(connected)) => Some(connected.for_object(object.going())),
+        (_, Some(connected)) => connected.for_object(object.going()),
         // The platform object's own pass makes the connection, and then enqueues its objects.
         (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
-        (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
+        (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => Err(no_platform()),
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.is_suspended();
     let contest =
@@ -287,6 +287,10 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
                 .enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
     }
+}
+
+fn no_platform() -> Trouble {
+    Trouble::new(Reason::PlatformNotFound, "The platform object does not exist.")
 }
 
 fn done((): ()) -> ChangeResult {

@@ -12,13 +12,13 @@ use crate::runtime::leadership::Leadership;
 
 /// The platform as one pass uses it.
 pub struct PlatformSession {
-    inventory: Option<Result<Arc<Inventory>, Trouble>>,
+    inventory: Result<Arc<Inventory>, Trouble>,
     place: Mutex<Option<Reservation>>,
 }
 
 impl PlatformSession {
     /// Creates a session with the platform's inventory, or the reason why there is none.
-    pub fn new(inventory: Option<Result<Arc<Inventory>, Trouble>>) -> Self {
+    pub fn new(inventory: Result<Arc<Inventory>, Trouble>) -> Self {
         Self {
             inventory,
             place: Mutex::new(None),
@@ -30,14 +30,7 @@ impl PlatformSession {
     /// # Errors
     /// Why there is none.
     pub fn inventory(&self) -> Result<Arc<Inventory>, Trouble> {
-        match &self.inventory {
-            Some(Ok(inventory)) => Ok(Arc::clone(inventory)),
-            Some(Err(trouble)) => Err(trouble.clone()),
-            None => Err(Trouble::new(
-                Reason::PlatformNotFound,
-                "The platform object does not exist.",
-            )),
-        }
+        self.inventory.clone()
     }
 
     /// Returns the inventory for reading, and gives back the reserved place: a place ahead of its turn must
