@@ -16,12 +16,12 @@ pub trait HasStatus {
 /// Implements [`HasStatus`] for a status with the usual fields.
 macro_rules! has_status {
     ($($status:ty),+) => {$(
-        impl $crate::cluster::has_status::HasStatus for $status {
+        impl HasStatus for $status {
             fn observed(&self) -> Option<i64> {
                 self.observed_generation
             }
 
-            fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
+            fn conditions(&self) -> &[Condition] {
                 &self.conditions
             }
 
@@ -31,9 +31,6 @@ macro_rules! has_status {
         }
     )+};
 }
-
-#[allow(unused_imports, reason = "for a kind that is defined elsewhere")]
-pub(crate) use has_status;
 
 has_status!(
     oc_api::LeadStatus,

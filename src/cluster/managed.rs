@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 /// One of our kinds: the operator reads its objects, marks them and writes their status.
 pub trait ManagedResource:
-    Resource<DynamicType = ()>
+    Resource<DynamicType = (), Scope: ResourceScope<Self>>
     + HasStatus<Status: Serialize>
     + Clone
     + DeserializeOwned
@@ -19,9 +19,12 @@ pub trait ManagedResource:
     + 'static
 {
     /// Whether its objects are in namespaces.
-    const NAMESPACED: bool;
+    const NAMESPACED: bool = <Self::Scope as ResourceScope<Self>>::NAMESPACED;
+
     /// Returns the API for the object's namespace, or for the cluster.
-    fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
+    fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
+        Self::Scope::api(client, namespace)
+    }
 
     /// Returns the API for one part of a scope: a namespace, or everything.
     fn api_of_part(client: &Client, part: Option<&str>) -> Api<Self> {
@@ -53,24 +56,5 @@ impl<K: Resource<DynamicType = (), Scope = Self>> ResourceScope<K> for ClusterRe
 
     fn api(client: &Client, _: Option<&str>) -> Api<K> {
         Api::all(client.clone())
-    }
-}
-
-impl<K> ManagedResource for K
-where
-    K: Resource<DynamicType = (), Scope: ResourceScope<K>>
-        + HasStatus<Status: Serialize>
-        + Clone
-        + DeserializeOwned
-        + Serialize
-        + std::fmt::Debug
-        + Send
-        + Sync
-        + 'static,
-{
-    const NAMESPACED: bool = <K::Scope as ResourceScope<K>>::NAMESPACED;
-
-    fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
-        K::Scope::api(client, namespace)
     }
 }

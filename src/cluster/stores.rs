@@ -6,7 +6,8 @@ use crate::cluster::decode::Decode;
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::kind::{Kind, with_kinds};
-use crate::cluster::store::{Store, place};
+use crate::cluster::managed::ManagedResource;
+use crate::cluster::store::Store;
 
 /// One of our kinds, with its row in the table.
 pub trait KnownResource: Decode + kube::core::object::HasStatus<Status: HasStatus> {
@@ -18,8 +19,12 @@ pub trait KnownResource: Decode + kube::core::object::HasStatus<Status: HasStatu
 
 /// Returns the key of an object.
 pub fn key_of<K: KnownResource>(object: &K) -> ObjectKey {
-    let (namespace, name) = place(object);
-    ObjectKey::new(K::KIND, &namespace, &name)
+    let meta = object.meta();
+    ObjectKey::new(
+        K::KIND,
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    )
 }
 
 /// Makes what has one line per kind. The first token is a `$`, which the nested macro needs.
@@ -35,6 +40,8 @@ macro_rules! stores {
         }
 
         $(
+            impl ManagedResource for oc_api::$kind {}
+
             impl KnownResource for oc_api::$kind {
                 const KIND: Kind = Kind::$kind;
 

@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kube::ResourceExt;
 use oc_domain::conditions::Reason;
 
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::store::{StoreEvent, is_relevant_change, place};
+use crate::cluster::store::{StoreEvent, is_relevant_change};
+use crate::cluster::stores::key_of;
 use crate::cluster::{address, cache};
 use crate::controllers::context::Context;
 use crate::controllers::{absences, deletions};
@@ -20,8 +22,7 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
     match learnt {
         StoreEvent::Added(object) => enter_service(context, &object, true),
         StoreEvent::Updated(before, object) => {
-            let (namespace, name) = place(&*object);
-            let key = ObjectKey::service(&namespace, &name);
+            let key = key_of(&*object);
             let restated = before.status != object.status && status_changed_externally(context, &key);
             let had = before.status != object.status && may_own_service(context, &key, &before);
             enter_service(
@@ -43,10 +44,7 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
                 wake_neighbours(context, &context.cache.entry_of_service(&object));
             }
         }
-        StoreEvent::Deleted(object) => {
-            let (namespace, name) = place(&*object);
-            gone(context, &ObjectKey::service(&namespace, &name));
-        }
+        StoreEvent::Deleted(object) => gone(context, &key_of(&*object)),
         StoreEvent::Synced => {}
     }
 }
@@ -56,9 +54,8 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
     match learnt {
         StoreEvent::Added(object) => enter_lead(context, &object, true),
         StoreEvent::Updated(before, object) => {
-            let (namespace, name) = place(&*object);
-            let restated = before.status != object.status
-                && status_changed_externally(context, &ObjectKey::lead(&namespace, &name));
+            let restated =
+                before.status != object.status && status_changed_externally(context, &key_of(&*object));
             enter_lead(
                 context,
                 &object,
@@ -71,9 +68,9 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
             }
         }
         StoreEvent::Deleted(object) => {
-            let at = place(&*object);
-            gone(context, &ObjectKey::lead(&at.0, &at.1));
-            wake_services_of(context, &at);
+            let key = key_of(&*object);
+            gone(context, &key);
+            wake_services_of(context, &key);
         }
         StoreEvent::Synced => {}
     }
@@ -84,33 +81,34 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
     match learnt {
         StoreEvent::Added(object) => {
             settle(context, &object);
-            context.enqueue(&ObjectKey::platform(&place(&*object).1), Priority::Changed);
+            context.enqueue(&key_of(&*object), Priority::Changed);
         }
         StoreEvent::Updated(before, object) => {
             if is_relevant_change(&*before, &*object) {
-                let name = place(&*object).1;
+                let key = key_of(&*object);
+                let name = key.name();
                 settle(context, &object);
-                context.enqueue(&ObjectKey::platform(&name), Priority::Changed);
+                context.enqueue(&key, Priority::Changed);
                 // A pass that waits for a hung platform would otherwise keep its slot until the platform
                 // answers.
                 if address::identity(&before) != address::identity(&object)
                     || before.spec.requests != object.spec.requests
                 {
-                    context.connections.give_up(&name);
+                    context.connections.give_up(name);
                 }
                 // The policy has changed for every object on the platform, and for those that share its
                 // place.
                 if before.spec != object.spec {
-                    wake_place(context, &name);
+                    wake_place(context, name);
                 }
             }
         }
         StoreEvent::Deleted(object) => {
-            let name = place(&*object).1;
-            context.connections.set(&name, None);
-            context.connections.back_off(&name, None);
-            context.forget(&ObjectKey::platform(&name));
-            wake_place(context, &name);
+            let key = key_of(&*object);
+            context.connections.set(key.name(), None);
+            context.connections.back_off(key.name(), None);
+            context.forget(&key);
+            wake_place(context, key.name());
         }
         StoreEvent::Synced => {}
     }
@@ -119,7 +117,7 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
 /// Records where a platform object points. When the place changes, the siblings it leaves and those it joins
 /// have new neighbours.
 fn settle(context: &Context, object: &LivePlatform) {
-    let name = place(object).1;
+    let name = object.name_any();
     let Some(at) = address::place(object) else { return };
     let left = context.cache.index.siblings(&name);
     if !context.cache.index.settle(&name, at) {
@@ -175,8 +173,7 @@ fn may_own_service(context: &Context, key: &ObjectKey, object: &OcEssentialServi
 }
 
 fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevant_change: bool) {
-    let at = place(&**object);
-    let key = ObjectKey::service(&at.0, &at.1);
+    let key = key_of(&**object);
     let entry = context.cache.entry_of_service(object);
     let tenant = entry.tenant.map(|tenant| (entry.platform.clone(), tenant));
     let moved = context.cache.index.enter(&key, entry);
@@ -191,20 +188,22 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevan
 }
 
 fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
-    let at = place(&**object);
-    let key = ObjectKey::lead(&at.0, &at.1);
+    let key = key_of(&**object);
     context.cache.index.enter(&key, cache::entry_of_lead(object));
     context.tallies.enter(&context.cache, &key);
     if is_relevant_change {
         context.enqueue(&key, Priority::Changed);
-        wake_services_of(context, &at);
+        wake_services_of(context, &key);
     }
 }
 
 /// Enqueues the services of a lead. Their tenant and platform come from the lead, so their index entries are
 /// updated first.
-fn wake_services_of(context: &Context, lead: &(String, String)) {
-    let keys = context.cache.index.of_lead(lead);
+fn wake_services_of(context: &Context, lead: &ObjectKey) {
+    let keys = context
+        .cache
+        .index
+        .of_lead(&(lead.namespace().to_owned(), lead.name().to_owned()));
     for key in keys {
         if let Some(object) = context.cache.services.of(&key) {
             let entry = context.cache.entry_of_service(&object);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cluster::key::ObjectKey;
 use crate::cluster::patch;
-use crate::cluster::store::{StoreEvent, place, strip_managed_fields};
+use crate::cluster::store::{StoreEvent, strip_managed_fields};
 use crate::cluster::stores::key_of;
 use crate::controllers::action::Action;
 use crate::controllers::context::Context;
@@ -105,8 +105,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
     /// [`WriteError::Conflict`] if it has.
     pub fn ensure_current(&self) -> Result<(), WriteError> {
         let object = self.get();
-        let (namespace, name) = place(&*object);
-        match K::stored(&self.context.cache).get(&namespace, &name) {
+        match K::stored(&self.context.cache).of(&key_of(&*object)) {
             Some(newest) if newest.meta().resource_version != object.meta().resource_version => {
                 Err(WriteError::Conflict)
             }

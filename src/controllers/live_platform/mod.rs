@@ -46,7 +46,7 @@ impl ReconciledResource for LivePlatform {
 }
 
 async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
-    let Some(object) = context.cache.platforms.get("", key.name()) else {
+    let Some(object) = context.cache.platforms.of(key) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     if context.is_out_of_scope(&object).await {
@@ -231,7 +231,7 @@ fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Acti
     let version = context
         .cache
         .platforms
-        .get("", key.name())
+        .of(key)
         .and_then(|object| object.resource_version());
     context.connections.back_off(
         key.name(),
