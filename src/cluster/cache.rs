@@ -11,6 +11,7 @@ use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::reading::{Reading, Readings};
 use crate::cluster::record;
 use crate::cluster::records::Records;
+use crate::cluster::store::ObjectName;
 use crate::cluster::stores::{KnownResource, Stores, for_kind};
 use oc_api::{Lead, OcEssentialService};
 
@@ -100,52 +101,69 @@ impl Cache {
             .spec
             .lead_ref
             .as_ref()
-            .map(|lead| (namespace.clone(), lead.name.clone()));
-        let lead_object = lead
-            .as_ref()
-            .and_then(|(namespace, name)| self.leads.get(namespace, name));
-        let recorded = object
-            .status
-            .as_ref()
-            .and_then(|status| Some((status.platform.clone()?, status.ms_tenant_id.clone()?)));
-        let of_lead = lead_object.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
+            .map(|lead| (namespace, lead.name.clone()));
+        let (platform, tenant, assumed) = match &lead {
+            Some(lead) => self.through_lead(object, lead),
+            None => {
+                let platform = object.spec.platform.clone();
+                (
+                    platform.unwrap_or_else(|| oc_api::DEFAULT_PLATFORM.into()),
+                    object.spec.ms_tenant_id.clone(),
+                    false,
+                )
+            }
+        };
+        Entry {
+            platform,
+            assumed,
+            tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
+            short_name: Some(object.spec.short_name.clone()),
+            lead,
+        }
+    }
+
+    /// The platform and tenant of a service that refers to a lead, and whether the platform is only assumed.
+    ///
+    /// The watches are not ordered, so a service can arrive before its lead. Then status names the platform,
+    /// or the intent its place. If neither does, the platform is not known.
+    fn through_lead(
+        &self,
+        object: &OcEssentialService,
+        (namespace, name): &ObjectName,
+    ) -> (String, Option<String>, bool) {
+        let lead = self.leads.get(namespace, name);
+        let of_lead = lead.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
+        let status = object.status.as_ref();
+        let recorded_tenant = status.and_then(|status| status.ms_tenant_id.clone());
+        let recorded_platform = status
+            .and_then(|status| status.platform.clone())
+            .or_else(|| self.platform_asked(object))
+            .or_else(|| of_lead.as_ref().map(|(platform, _)| platform.clone()));
+        let recorded = recorded_platform.clone().zip(recorded_tenant.clone());
         let asked = |status: &oc_api::OcEssentialServiceStatus| {
             status.operation.is_some() || status.ump_customer_guid.is_some()
         };
-        let pinned = record::has_finalizer(object) && object.status.as_ref().is_some_and(asked);
+        let pinned = record::has_finalizer(object) && status.is_some_and(asked);
         let followed = if pinned {
             recorded.or(of_lead)
         } else {
             of_lead.or(recorded)
         };
         let asked = || record::asked_for(object).map(|tenant| tenant.to_string());
-        let followed = followed
-            .filter(|_| lead.is_some())
-            .map(|(platform, tenant)| (platform, if pinned { tenant } else { asked().unwrap_or(tenant) }));
-        let own = || {
-            object
-                .spec
-                .platform
-                .clone()
-                .unwrap_or_else(|| oc_api::DEFAULT_PLATFORM.into())
-        };
-        let (platform, tenant) = match followed {
-            Some((platform, tenant)) => (platform, Some(tenant)),
-            None => (
-                own(),
-                object
-                    .spec
-                    .ms_tenant_id
-                    .clone()
-                    .or_else(|| asked().filter(|_| lead.is_some())),
-            ),
-        };
-        Entry {
-            platform,
-            tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
-            short_name: Some(object.spec.short_name.clone()),
-            lead,
+        match followed {
+            Some((platform, tenant)) if pinned => (platform, Some(tenant), false),
+            Some((platform, tenant)) => (platform, Some(asked().unwrap_or(tenant)), false),
+            None => {
+                let assumed = recorded_platform.is_none();
+                let platform = recorded_platform.unwrap_or_else(|| oc_api::DEFAULT_PLATFORM.into());
+                (platform, asked().or(recorded_tenant), assumed)
+            }
         }
+    }
+
+    /// The `LivePlatform` at the place that the object's intent names.
+    fn platform_asked(&self, object: &OcEssentialService) -> Option<String> {
+        self.index.first_at(&record::place_asked(object)?)
     }
 }
 
@@ -153,6 +171,7 @@ impl Cache {
 pub fn entry_of_lead(object: &Lead) -> Entry {
     Entry {
         platform: object.spec.platform.clone(),
+        assumed: false,
         tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(),
         short_name: None,
         lead: None,

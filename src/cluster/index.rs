@@ -20,6 +20,9 @@ use crate::cluster::store;
 pub struct Entry {
     /// The `LivePlatform` of the object.
     pub platform: String,
+    /// Nothing names the platform: the `Lead` that does is missing, and nothing is recorded. `platform` is
+    /// the default then. It must not be recorded, and what it shows proves nothing.
+    pub assumed: bool,
     /// The tenant, if known.
     pub tenant: Option<TenantId>,
     /// The short name (services).
@@ -52,6 +55,20 @@ impl Index {
     /// Returns the names of all `LivePlatform` objects that point to the same place, this one included.
     pub fn siblings(&self, platform: &str) -> BTreeSet<String> {
         self.tables().siblings(platform)
+    }
+
+    /// Returns the `LivePlatform` that points to a place; the first by name if there are several.
+    pub fn first_at(&self, place: &str) -> Option<String> {
+        self.tables().first_at(place)
+    }
+
+    /// Returns the objects whose platform is only assumed.
+    pub fn assumed(&self) -> Vec<ObjectKey> {
+        let tables = self.tables();
+        let assumed = |key: &ObjectKey| tables.entry(key).is_some_and(|entry| entry.assumed);
+        let mut keys = tables.on(oc_api::DEFAULT_PLATFORM);
+        keys.retain(assumed);
+        keys
     }
 
     /// Adds or replaces the entry of an object. Returns the previous entry if it was different.
@@ -216,6 +233,11 @@ impl Tables {
         same.unwrap_or_else(|| BTreeSet::from([platform.to_owned()]))
     }
 
+    fn first_at(&self, place: &str) -> Option<String> {
+        let there = self.at_place.iter().find(|(known, _)| known.as_str() == place);
+        there.and_then(|(_, names)| names.first().cloned())
+    }
+
     fn enter(&mut self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
         if self.entries.get(key) == Some(&entry) {
             return None;
@@ -315,6 +337,7 @@ mod tests {
     fn entry(platform: &str, name: &str) -> Entry {
         Entry {
             platform: platform.into(),
+            assumed: false,
             tenant: Some(tenant()),
             short_name: Some(name.into()),
             lead: None,

@@ -113,6 +113,11 @@ pub fn asked_for(object: &oc_api::OcEssentialService) -> Option<TenantId> {
     }
 }
 
+/// Returns the place of the platform for which the object has an intent.
+pub fn place_asked(object: &oc_api::OcEssentialService) -> Option<String> {
+    intent(object.annotations())?.place
+}
+
 /// Returns whether this release of the platform has a call, as far as its status knows.
 pub fn capability(object: &oc_api::LivePlatform, name: &str) -> Option<bool> {
     let told = object

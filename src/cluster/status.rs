@@ -13,8 +13,8 @@ use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outc
 use oc_domain::service::lead_that_counts;
 use oc_domain::time::Time;
 
+use crate::cluster::index::Entry;
 use crate::cluster::record::requested;
-
 use crate::runtime::clock;
 use oc_api::condition::ConditionType;
 
@@ -187,8 +187,7 @@ fn sync(decision: &Decision) -> Option<oc_api::service::Sync> {
 /// Returns the status of a service; `None` if it is unchanged.
 pub fn of_service(
     object: &oc_api::OcEssentialService,
-    platform: &str,
-    tenant: Option<String>,
+    entry: &Entry,
     decision: &Decision,
     facts: &Facts,
     now: Time,
@@ -197,6 +196,7 @@ pub fn of_service(
     let record = &decision.record;
     let generation = object.meta().generation.unwrap_or_default();
     let seen = facts.services.value();
+    let tenant = entry.tenant.as_ref().map(ToString::to_string);
     // A guid that only the annotation names is left out: status is trusted.
     let guid = record.guid.as_ref().filter(|_| record.guid_proven);
     let own = seen.and_then(|view| view.with_guid(guid?));
@@ -205,7 +205,8 @@ pub fn of_service(
         license_type: record.license.clone(),
         ump_customer_guid: guid.map(ToString::to_string),
         ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
-        platform: Some(platform.to_owned()),
+        // An assumed platform must not be recorded: a later pass would take it for the one that was asked.
+        platform: Some(entry.platform.clone()).filter(|_| !entry.assumed),
         short_name: own
             .map(|service| cut(service.short_name.clone(), 1000))
             .or(before.short_name.clone()),

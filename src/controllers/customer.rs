@@ -100,6 +100,8 @@ pub trait CustomerResource: ReconciledResource<Status: HasStatus + Serialize + S
     ) -> impl Future<Output = Result<ScriptVariables, Trouble>> + Send;
     /// Whether a request sent for the object may have contained secrets, in case this process does not know.
     fn may_have_sent_secrets(&self) -> bool;
+    /// Why the object's platform is not known, if it is not.
+    fn platform_unknown(entry: &Entry) -> Option<Trouble>;
     /// Removes from the status what may no longer be shown. Runs before anything else, because the pass may
     /// end without writing a status.
     fn hide(pass: &CustomerPass<'_, Self>) -> impl Future<Output = ()> + Send;
@@ -137,8 +139,7 @@ pub async fn reconcile<K: CustomerResource>(
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     let entry = K::entry(context, &object);
-    let connection = context.connection(&entry.platform, key.namespace()).await;
-    let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
+    let connection = access(context, key, &*object, &entry).await;
     let connected = context.connections.of(&entry.platform);
     let place = connected.as_ref().and_then(|connected| connected.place.clone());
     let inventory = match (&connection, connected) {
@@ -191,6 +192,20 @@ pub async fn reconcile<K: CustomerResource>(
         K::NOTES,
     );
     after(context, key, uid.as_deref(), &pass)
+}
+
+/// The access of an object to its platform, before it is known whether another object outranks it.
+async fn access<K: CustomerResource>(
+    context: &Context,
+    key: &ObjectKey,
+    object: &K,
+    entry: &Entry,
+) -> PlatformAccess {
+    let connection = match K::platform_unknown(entry) {
+        Some(trouble) => PlatformAccess::Unusable(trouble),
+        None => context.connection(&entry.platform, key.namespace()).await,
+    };
+    deletions::with_breaker(context, connection, &entry.platform, object)
 }
 
 impl<K: CustomerResource> CustomerPass<'_, K> {

@@ -128,6 +128,11 @@ fn settle(context: &Context, object: &LivePlatform) {
         context.enqueue(&ObjectKey::platform(sibling), Priority::Effect);
         platform_is_back(context, sibling);
     }
+    // An intent may name the place that this platform now has.
+    for key in context.cache.index.assumed() {
+        reenter(context, &key);
+        context.enqueue(&key, Priority::Effect);
+    }
 }
 
 /// Enqueues everything that shares a platform's place, including the other platform objects of that place.
@@ -205,12 +210,17 @@ fn wake_services_of(context: &Context, lead: &ObjectKey) {
         .index
         .of_lead(&(lead.namespace().to_owned(), lead.name().to_owned()));
     for key in keys {
-        if let Some(object) = context.cache.services.of(&key) {
-            let entry = context.cache.entry_of_service(&object);
-            context.cache.index.enter(&key, entry);
-            context.tallies.enter(&context.cache, &key);
-        }
+        reenter(context, &key);
         context.enqueue(&key, Priority::Effect);
+    }
+}
+
+/// Updates the index entry of a service after something else has changed what it stands for.
+fn reenter(context: &Context, key: &ObjectKey) {
+    if let Some(object) = context.cache.services.of(key) {
+        let entry = context.cache.entry_of_service(&object);
+        context.cache.index.enter(key, entry);
+        context.tallies.enter(&context.cache, key);
     }
 }
 
@@ -319,6 +329,7 @@ mod tests {
         for number in 1..=4 {
             let entry = |platform: &str| crate::cluster::index::Entry {
                 platform: platform.into(),
+                assumed: false,
                 tenant: Some(tenant(number)),
                 short_name: None,
                 lead: None,
@@ -357,5 +368,52 @@ mod tests {
             },
         );
         assert_eq!(woken(&context).await, BTreeSet::from([key(3)]));
+    }
+
+    /// A service whose lead is missing, with an intent for a place.
+    fn service_asked_at(place: &str) -> OcEssentialService {
+        let intent = serde_json::json!({
+            "kind": "Create", "id": "one", "start": "2026-01-02T03:04:05Z", "platform": place,
+            "tenant": "00000001-0000-4000-8000-000000000000",
+        });
+        let object = serde_json::json!({
+            "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService",
+            "metadata": {
+                "name": "contoso", "namespace": "n", "uid": "1", "resourceVersion": "1",
+                "finalizers": [crate::cluster::record::FINALIZER],
+                "annotations": {crate::cluster::record::OPERATION: intent.to_string()},
+            },
+            "spec": {"leadRef": {"name": "contoso"}, "shortName": "contoso", "fullName": "Contoso Ltd"},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_appears_at_the_place_of_an_intent_gets_the_service() {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let context = Context::bare(client, Leadership::without_election(), Arc::new(()));
+        let key = ObjectKey::service("n", "contoso");
+        let stored = context
+            .cache
+            .services
+            .put(service_asked_at("https://live.example.com:443/tenantui"))
+            .unwrap();
+        service(&context, stored);
+        let entry = context.cache.index.entry(&key).unwrap();
+        assert!(entry.assumed && entry.tenant.is_some(), "{entry:?}");
+        woken(&context).await;
+        let named = |name: &str, url: &str| {
+            let entra = serde_json::json!({"tenantId": "x", "clientId": "x", "scope": "x"});
+            let spec = serde_json::json!({"url": url, "authentication": {"entra": entra}});
+            let mut object = LivePlatform::new(name, serde_json::from_value(spec).unwrap());
+            (object.metadata.uid, object.metadata.resource_version) = (Some(name.into()), Some("1".into()));
+            platform(&context, context.cache.platforms.put(object).unwrap());
+        };
+        named("default", "https://elsewhere.example.com/tenantui");
+        assert!(context.cache.index.entry(&key).unwrap().assumed);
+        named("emea", "https://live.example.com/tenantui");
+        let entry = context.cache.index.entry(&key).unwrap();
+        assert_eq!((entry.platform.as_str(), entry.assumed), ("emea", false));
+        assert!(woken(&context).await.contains(&key));
     }
 }

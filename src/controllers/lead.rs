@@ -141,6 +141,10 @@ impl CustomerResource for Lead {
         false
     }
 
+    fn platform_unknown(_: &Entry) -> Option<Trouble> {
+        None
+    }
+
     /// If the write fails, the pass goes on and the next one tries again.
     async fn hide(pass: &CustomerPass<'_, Self>) {
         if contacts(pass.context, &pass.entry) {

@@ -119,8 +119,7 @@ impl CustomerResource for OcEssentialService {
         decision: &Decision,
         facts: &Facts,
     ) -> Option<OcEssentialServiceStatus> {
-        let tenant = entry.tenant.as_ref().map(ToString::to_string);
-        status::of_service(object, &entry.platform, tenant, decision, facts, clock::now())
+        status::of_service(object, entry, decision, facts, clock::now())
     }
 
     fn gives_up(before: Option<&OcEssentialServiceStatus>, status: &OcEssentialServiceStatus) -> bool {
@@ -160,6 +159,11 @@ impl CustomerResource for OcEssentialService {
             .advanced_settings
             .as_ref()
             .is_some_and(|settings| settings.variables_from.is_some())
+    }
+
+    fn platform_unknown(entry: &Entry) -> Option<Trouble> {
+        let (_, lead) = entry.lead.as_ref().filter(|_| entry.assumed)?;
+        Some(no_lead(lead))
     }
 
     async fn hide(_: &CustomerPass<'_, Self>) {
@@ -223,10 +227,7 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
 /// tenant or platform.
 fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
     let Some(lead) = context.cache.leads.get(namespace, name) else {
-        let message = format!(
-            "spec.leadRef: there is no Lead {name} in this namespace. Create it, or correct the name."
-        );
-        return Some(Trouble::new(Reason::LeadNotFound, message));
+        return Some(no_lead(name));
     };
     let same =
         lead.spec.platform == entry.platform && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
@@ -236,6 +237,12 @@ fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, S
         )
     };
     (!same).then(|| Trouble::new(Reason::InvalidSpec, message()))
+}
+
+fn no_lead(name: &str) -> Trouble {
+    let message =
+        format!("spec.leadRef: there is no Lead {name} in this namespace. Create it, or correct the name.");
+    Trouble::new(Reason::LeadNotFound, message)
 }
 
 /// The other service objects that have the same tenant or short name on the same platform.

@@ -1,7 +1,7 @@
 //! Services that exist already, and objects that compete for the same one.
 
 use anyhow::{Context, Result, ensure};
-use oc_api::{Lead, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, message, ready_is};
@@ -155,6 +155,38 @@ pub async fn a_create_is_looked_for_where_it_was_asked(scene: Scene) -> Result<(
     scene.delete::<OcEssentialService>("fabrikam").await?;
     scene.gone::<OcEssentialService>("fabrikam").await?;
     ensure!(scene.changes().await? == 1, "nothing was asked of this platform");
+    Ok(())
+}
+
+/// The watches are not ordered: a service can arrive before the lead that names its platform. What is then only assumed is not recorded.
+pub async fn a_service_that_comes_before_its_lead_waits_for_its_platform(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2]).await?;
+    scene.connect(json!({})).await?;
+    let platform: LivePlatform = scene.ready(&scene.platform, "True", "Succeeded").await?;
+    let intent =
+        |tenant: u32| json!({"kind": "Create", "id": format!("lost-{tenant}"), "start": platform.metadata.creation_timestamp, "tenant": scene.tenant(tenant)});
+    asked(&scene, "contoso", intent(1), json!({"leadRef": {"name": "contoso"}})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "LeadNotFound").await?;
+    let status = service.status.context("a status")?;
+    ensure!(status.platform.is_none() && status.ms_tenant_id == Some(scene.tenant(1)), "{:?}, {:?}", status.platform, status.ms_tenant_id);
+    // A lead of another tenant under that name: the create is looked for at its own.
+    scene.lead("contoso", 2, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "Verifying").await?;
+    let status = service.status.context("a status")?;
+    ensure!(
+        status.platform == Some(scene.platform.clone()) && status.ms_tenant_id == Some(scene.tenant(1)),
+        "{:?}, {:?}",
+        status.platform,
+        status.ms_tenant_id
+    );
+    // An intent that names its place tells the platform without the lead.
+    let url = platform.spec.url.trim_end_matches('/').to_owned();
+    let mut here = intent(2);
+    here["platform"] = url.clone().into();
+    asked(&scene, "fabrikam", here, json!({"leadRef": {"name": "fabrikam"}})).await?;
+    let service: OcEssentialService = scene.until("fabrikam", |service: &OcEssentialService| ready_is(service, "False", "Verifying")).await?;
+    ensure!(service.status.and_then(|status| status.platform) == Some(scene.platform.clone()), "its platform is the one at {url}");
+    ensure!(scene.changes().await? == 0, "nothing was asked of this platform");
     Ok(())
 }
 

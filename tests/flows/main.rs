@@ -62,6 +62,7 @@ const CASES: &[(&str, Case)] = &cases![
     adoption::an_older_object_that_learns_of_its_tenant_late_makes_no_second_service,
     adoption::a_lead_made_anew_for_another_tenant_moves_nothing,
     adoption::a_create_is_looked_for_where_it_was_asked,
+    adoption::a_service_that_comes_before_its_lead_waits_for_its_platform,
     adoption::the_younger_takes_over_when_the_older_goes,
     adoption::a_short_name_that_is_taken_is_refused_before_anything_is_asked,
     others::a_replace_while_the_request_is_under_way_makes_no_second_service,
