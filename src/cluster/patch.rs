@@ -11,8 +11,8 @@ use kube::core::Request;
 use kube::{Client, ResourceExt};
 use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::cluster::decode::lean;
@@ -188,7 +188,7 @@ pub async fn status<K: ManagedResource>(
     object: &K,
     status: &impl Serialize,
 ) -> Result<K, WriteError> {
-    let status = serde_json::to_string(status).map_err(|error| WriteError::Rejected(error.to_string()))?;
+    let status = to_raw_value(status).map_err(|error| WriteError::Rejected(error.to_string()))?;
     let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
         match write_status(client, &*known, &status).await {
@@ -226,7 +226,8 @@ pub async fn operation<K: ManagedResource>(
             status = json!({});
         }
         status["operation"] = operation.clone();
-        match write_status(client, &known, &status.to_string()).await {
+        let status = to_raw_value(&status).map_err(|error| WriteError::Rejected(error.to_string()))?;
+        match write_status(client, &known, &status).await {
             Err(WriteError::Conflict) => {}
             other => return other,
         }
@@ -234,16 +235,25 @@ pub async fn operation<K: ManagedResource>(
     Err(WriteError::Conflict)
 }
 
-async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &str) -> Result<K, WriteError> {
+async fn write_status<K: ManagedResource>(
+    client: &Client,
+    known: &K,
+    status: &RawValue,
+) -> Result<K, WriteError> {
     let before = match known.status().map(serde_json::to_string).transpose() {
         Ok(before) => before.unwrap_or_else(|| "{}".into()),
         Err(error) => return Err(WriteError::Rejected(error.to_string())),
     };
-    let Some(difference) = changes(&before, status) else {
+    let Some(status) = changes(&before, status) else {
         return Ok(known.clone());
     };
-    let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
-    let patch = json!({ "metadata": metadata, "status": difference });
+    let patch = StatusPatch {
+        metadata: Version {
+            uid: known.meta().uid.as_deref(),
+            resource_version: known.meta().resource_version.as_deref(),
+        },
+        status,
+    };
     let url = K::api(client, known.meta().namespace.as_deref())
         .resource_url()
         .to_owned();
@@ -263,54 +273,62 @@ async fn answer<K: ManagedResource>(
     serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
 }
 
-/// Returns what to merge into one object to get another, if anything, both as texts. Most fields of a status
-/// have not changed, and are compared without parsing them.
-fn changes(before: &str, after: &str) -> Option<Value> {
-    type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
-    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let (Ok(mut old), Ok(mut new)) = (
-        serde_json::from_str::<Fields<'_>>(before),
-        serde_json::from_str::<Fields<'_>>(after),
-    ) else {
-        return difference(&parse(before), &parse(after));
-    };
-    new.retain(|name, value| {
-        let same = old.get(name).is_some_and(|before| before.get() == value.get());
-        if same {
-            old.remove(name);
-        }
-        !same
-    });
-    let parsed = |fields: Fields<'_>| {
-        let fields = fields.into_iter();
-        Value::Object(
-            fields
-                .map(|(name, value)| (name.to_owned(), parse(value.get())))
-                .collect(),
-        )
-    };
-    difference(&parsed(old), &parsed(new))
+/// A merge patch of a status, for one version of an object.
+#[derive(Debug, Serialize)]
+struct StatusPatch<'a> {
+    metadata: Version<'a>,
+    status: Cow<'a, RawValue>,
 }
 
-/// Returns what to merge into `before` to get `after` (RFC 7386), if anything. No library does this: those
-/// for JSON produce patches of another kind (RFC 6902), which fail where this one states the desired value.
-fn difference(before: &Value, after: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else {
-        return (before != after).then(|| after.clone());
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Version<'a> {
+    uid: Option<&'a str>,
+    resource_version: Option<&'a str>,
+}
+
+/// The name of a field, without a copy unless it has escapes.
+#[derive(Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(transparent)]
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Returns what to merge into `before` to get `after` (RFC 7386), if anything. Values are compared and passed
+/// on as texts: most fields of a status have not changed, and a list that has is replaced as a whole. No
+/// library does this: those for JSON produce patches of another kind (RFC 6902), which fail where this one
+/// states the desired value.
+fn changes<'a>(before: &'a str, after: &'a RawValue) -> Option<Cow<'a, RawValue>> {
+    type Fields<'a> = BTreeMap<FieldName<'a>, &'a RawValue>;
+    if before == after.get() {
+        return None;
+    }
+    let (Ok(old), Ok(new)) = (
+        serde_json::from_str::<Fields<'a>>(before),
+        serde_json::from_str::<Fields<'a>>(after.get()),
+    ) else {
+        return Some(Cow::Borrowed(after));
     };
-    let gone = old
-        .iter()
-        .filter(|(name, value)| !value.is_null() && new.get(*name).is_none_or(Value::is_null))
-        .map(|(name, _)| (name.clone(), Value::Null));
-    let changed = new
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .filter_map(|(name, value)| {
-            let before = old.get(name).unwrap_or(&Value::Null);
-            Some((name.clone(), difference(before, value)?))
-        });
-    let all: serde_json::Map<String, Value> = gone.chain(changed).collect();
-    (!all.is_empty()).then_some(Value::Object(all))
+    let value_in =
+        |fields: &Fields<'a>, name| fields.get(name).copied().filter(|value| value.get() != "null");
+    let mut all = BTreeMap::new();
+    for name in old.keys() {
+        if value_in(&old, name).is_some() && value_in(&new, name).is_none() {
+            all.insert(name, Cow::Borrowed(RawValue::NULL));
+        }
+    }
+    for name in new.keys() {
+        let Some(value) = value_in(&new, name) else {
+            continue;
+        };
+        let change = match value_in(&old, name) {
+            Some(before) => changes(before.get(), value),
+            None => Some(Cow::Borrowed(value)),
+        };
+        if let Some(change) = change {
+            all.insert(name, change);
+        }
+    }
+    // What was read as JSON can be written as JSON.
+    (!all.is_empty()).then(|| to_raw_value(&all).map_or(Cow::Borrowed(after), Cow::Owned))
 }
 
 /// Writes only the conditions, for an object whose other fields can't be read, provided that it is the
@@ -459,21 +477,32 @@ mod tests {
                 Some(patch) => prop_assert_eq!(merged(before, &patch), after),
             }
         }
+    }
 
-        #[test]
-        fn texts_differ_as_their_values_do(before in object_map(), after in object_map()) {
-            let found = changes(&before.to_string(), &after.to_string());
-            prop_assert_eq!(found, difference(&before, &after));
-        }
+    fn difference(before: &Value, after: &Value) -> Option<Value> {
+        let after = to_raw_value(after).unwrap();
+        let before = before.to_string();
+        let patch = changes(&before, &after)?;
+        Some(serde_json::from_str(patch.get()).unwrap())
     }
 
     #[test]
     fn what_is_no_more_is_taken_away_by_name() {
-        let before = json!({"operation": {"id": "1", "outcome": "Failed", "messages": ["x"]}, "licenseType": "OC Essential", "same": [1]});
-        let after = json!({"operation": {"id": "2", "taskId": "wst_1"}, "same": [1], "none": null});
-        let patch = json!({"operation": {"id": "2", "taskId": "wst_1", "outcome": null, "messages": null}, "licenseType": null});
+        let before = json!({"operation": {"id": "1", "outcome": "Failed", "messages": ["x"]}, "licenseType": "OC Essential", "same": [1], "a\"b": 1});
+        let after =
+            json!({"operation": {"id": "2", "taskId": "wst_1"}, "same": [1], "none": null, "a\"b": 2});
+        let patch = json!({"operation": {"id": "2", "taskId": "wst_1", "outcome": null, "messages": null}, "licenseType": null, "a\"b": 2});
         assert_eq!(difference(&before, &after), Some(patch));
         assert_eq!(difference(&after, &after), None);
+        let (one, other) = (
+            json!({"list": [{"a": 1}, {"b": null}]}),
+            json!({"list": [{"a": 1}]}),
+        );
+        assert_eq!(
+            difference(&one, &other),
+            Some(other),
+            "a list is replaced as a whole"
+        );
     }
 
     #[test]
