@@ -211,7 +211,7 @@ impl AbsenceLedger {
         let advice = if !self.confirmed(now) {
             "The operator checks again."
         } else if self.known.as_ref() == Some(here) {
-            "Ask the platform's operator. The hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
+            "Ask the team that runs the Live Platform. The hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         } else {
             "Correct spec.url and spec.authentication: the hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         };

@@ -147,7 +147,7 @@ pub enum Absence {
 impl LeadsView {
     /// The trouble to report while an unreadable lead may be the tenant's.
     pub(crate) fn not_whole() -> Trouble {
-        let message = "The platform's answer has leads that can't be read, and this tenant's lead may be among them. Ask the platform's operator to fix that.";
+        let message = "The platform's answer has leads that can't be read, and this tenant's lead may be among them. Ask the team that runs the Live Platform to fix that.";
         Trouble::new(Reason::PlatformUnavailable, message)
     }
 

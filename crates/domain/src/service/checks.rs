@@ -198,7 +198,9 @@ fn lead_eligible<'a>(
         };
         return refuse(
             Reason::AlreadyLicensed,
-            format!("The lead already has the service {guid}, {what}. Ask the platform's operator."),
+            format!(
+                "The lead already has the service {guid}, {what}. Ask the team that runs the Live Platform."
+            ),
         );
     }
     match (desired.parameters.channel, lead.channel) {
@@ -279,7 +281,7 @@ impl ServiceCase<'_> {
     }
 
     pub(super) fn not_whole(self) -> Decision {
-        let message = "The list of services has entries that can't be read, and a service of this tenant may be among them. Ask the platform's operator to fix that.";
+        let message = "The list of services has entries that can't be read, and a service of this tenant may be among them. Ask the team that runs the Live Platform to fix that.";
         self.stop(
             Trouble::new(Reason::PlatformRefused, message),
             "the list of services is incomplete",

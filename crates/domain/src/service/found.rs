@@ -129,7 +129,7 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
         return refuse(
             Reason::AlreadyLicensed,
             format!(
-                "{there}. That is not a known Operator Connect license, so the operator leaves the service unchanged and creates none beside it. Ask the platform's operator what it is."
+                "{there}. That is not a known Operator Connect license, so the operator leaves the service unchanged and creates none beside it. Ask the team that runs the Live Platform what it is."
             ),
         );
     }

@@ -39,7 +39,7 @@ pub(super) fn is_back(record: &mut Record) {
 /// Why this object's service is not ready with its license.
 pub(super) fn other_license(service: &Service, license: LicenseType) -> String {
     format!(
-        "The service {} of this object shows the license {}, which is not a known Operator Connect license. The operator leaves it unchanged. Ask the platform's operator what happened to it.",
+        "The service {} of this object shows the license {}, which is not a known Operator Connect license. The operator leaves it unchanged. Ask the team that runs the Live Platform what happened to it.",
         service.guid,
         license.label()
     )
@@ -180,7 +180,7 @@ pub(super) fn errors_of_the_task(record: &Record) -> Option<String> {
         return None;
     }
     Some(format!(
-        "The platform's task that created it reported errors: {}. Ask the platform's operator what they mean for this service.",
+        "The platform's task that created it reported errors: {}. Ask the team that runs the Live Platform what they mean for this service.",
         said.join("; ")
     ))
 }

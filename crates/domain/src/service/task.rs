@@ -98,7 +98,7 @@ impl ServiceCase<'_> {
     fn poll(&self, task: &TaskId, started: Time, policy: &Policy) -> Decision {
         if self.now > started + policy.task_deadline {
             let message = format!(
-                "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. The operator keeps watching it and never requests the service twice. Ask the platform's operator why the task does not end."
+                "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. The operator keeps watching it and never requests the service twice. Ask the team that runs the Live Platform why the task does not end."
             );
             return self.copy().stop(
                 Trouble::new(Reason::TaskFailed, message),
@@ -118,7 +118,7 @@ impl ServiceCase<'_> {
             format!("The platform's task {how}, but the list of services does not show the service yet.");
         if self.now > since + policy.task_deadline {
             let message = format!(
-                "{message} The operator never requests it twice. Ask the platform's operator where it is."
+                "{message} The operator never requests it twice. Ask the team that runs the Live Platform where it is."
             );
             return self.copy().stop(
                 Trouble::new(Reason::TaskFailed, message),
