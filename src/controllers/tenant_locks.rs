@@ -1,6 +1,6 @@
 //! Per-tenant lock around "check for competitors, then write the intent".
 //!
-//! A competitor shows only through its written intent. So the check and the write must be atomic within the
+//! A competitor is visible only by its written intent. So the check and the write must be atomic within the
 //! process.
 
 use parking_lot::{Mutex, MutexGuard};

@@ -41,7 +41,7 @@ pub async fn a_huge_answer_costs_little(scene: Scene) -> Result<()> {
         scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     }
     // Huge answers to a create, a task, an LC customer and a deletion, all at once. An object that loses the answer to its create has no task to read, so the
-    // task belongs to the other one. And the task is read before the service shows.
+    // task belongs to the other one. And the task is read before the service appears.
     scene.simulate("PATCH", "settings", json!({"taskDuration": 5000})).await?;
     for (endpoint, tenant) in [("services.create", 2), ("tasks.get", 3), ("services.delete", 1)] {
         scene.fault(json!({"kind": "hugeBody", "endpoint": endpoint, "tenantId": scene.tenant(tenant)})).await?;

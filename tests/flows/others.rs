@@ -13,7 +13,7 @@ use super::stage::{Own, Scene, message, ready_is};
 
 const OPERATION: &str = "operatorconnect.dev/operation";
 
-/// A platform that accepts a second create, so that a second request shows.
+/// A platform that accepts a second create, so that a second request is noticed.
 async fn begin(scene: &Scene, tenants: &[u32], settings: Value) -> Result<()> {
     scene.consented(tenants).await?;
     scene.simulate("PATCH", "settings", json!({"secondCreate": "allowed"})).await?;

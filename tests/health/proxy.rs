@@ -58,7 +58,7 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (mood, felt) = watch::channel(Mood::Well);
         let router = Router::new().fallback(pass).with_state(Arc::new(Door { url, http, mood: felt }));
-        // An error of the listener shows as an operator that reaches nothing.
+        // An error of the listener looks like an operator that reaches nothing.
         let serving = tokio::spawn(async move {
             let _ended = axum::serve(listener, router).await;
         });

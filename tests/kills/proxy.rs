@@ -53,7 +53,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let router = Router::new().fallback(pass).with_state(Arc::new(Door { upstream, gate }));
-        // An error of the listener shows as an operator that reaches nothing.
+        // An error of the listener looks like an operator that reaches nothing.
         let serving = tokio::spawn(async move {
             let _ended = axum::serve(listener, router).await;
         });

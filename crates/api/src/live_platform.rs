@@ -451,7 +451,7 @@ pub struct DeletionGrant {
 #[serde(rename_all = "camelCase")]
 pub struct AbsencesStatus {
     /// How many objects have recorded something that the platform does not show and that the operator does
-    /// not consider gone. They wait until it shows again, or until you set the annotation
+    /// not consider gone. They wait until it appears again, or until you set the annotation
     /// operatorconnect.dev/approve-absences.
     #[serde(default)]
     pub held: u32,

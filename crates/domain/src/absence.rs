@@ -9,9 +9,9 @@
 //! counts separately.
 //!
 //! The breaker holds when more is missing, or when anything is missing while the platform's account is not
-//! the one that the records belong to. It holds until everything shows again, or until a later list agrees
-//! and a person has approved. Grants, acceptances and held absences are in status, and the records are in the
-//! objects. So neither a restart nor a second operator believes what this one does not.
+//! the one that the records belong to. It holds until everything is listed again, or until a later list
+//! agrees and a person has approved. Grants, acceptances and held absences are in status, and the records are
+//! in the objects. So neither a restart nor a second operator believes what this one does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +48,7 @@ pub struct AbsenceCount {
     pub recorded: usize,
     /// The recorded things that the lists do not show: guids of services and ids of leads.
     pub missing: BTreeSet<String>,
-    /// How many other objects requested something that does not show: a create may be in progress, a service
+    /// How many other objects requested something that is not listed: a create may be in progress, a service
     /// was just taken over, or they removed what they had. At another account this proves nothing.
     pub asked: usize,
 }
@@ -79,7 +79,7 @@ pub enum Belief {
     Believed,
     /// Nothing yet: the absence is being counted, or checked again.
     Doubted,
-    /// Nothing, until everything shows again or a person approves.
+    /// Nothing, until everything is listed again or a person approves.
     Held(Trouble),
 }
 
@@ -122,7 +122,7 @@ impl AbsenceLedger {
         match &self.known {
             Some(known) if known == here => missing.saturating_sub(self.accepted as usize),
             // What was believed of another place says nothing about this one, and what was requested
-            // elsewhere does not show here.
+            // elsewhere is not listed here.
             Some(_) => counted.missing.len() + counted.asked,
             None => missing,
         }
@@ -159,10 +159,10 @@ impl AbsenceLedger {
 
     /// What an object may conclude that has recorded the thing with this id. An empty id stands for nothing.
     ///
-    /// Objects whose service shows, and objects without a record, continue while others are held. But if half
-    /// of what is recorded is missing, the list is not believed at all, and nothing is created from it. At an
-    /// account other than the known one nothing begins either: what is recorded at one account must never
-    /// count as missing at another one that is mistaken for it.
+    /// Objects whose service is listed, and objects without a record, continue while others are held. But if
+    /// half of what is recorded is missing, the list is not believed at all, and nothing is created from it.
+    /// At an account other than the known one nothing begins either: what is recorded at one account must
+    /// never count as missing at another one that is mistaken for it.
     pub fn belief(&self, now: Time, here: &Account, counted: &AbsenceCount, id: &str) -> Belief {
         let unexplained = self.unexplained(here, counted);
         let known = self.known.as_ref() == Some(here);
@@ -202,18 +202,18 @@ impl AbsenceLedger {
                 )
             }
             Some(_) => format!(
-                "spec.url or spec.authentication has changed, and what {held} {objects} {have} recorded does not show here."
+                "spec.url or spec.authentication has changed, and what {held} {objects} {have} recorded is not listed here."
             ),
             None => format!(
-                "The operator does not know which platform the objects' records belong to, and what {held} {objects} {have} recorded does not show."
+                "The operator does not know which platform the objects' records belong to, and what {held} {objects} {have} recorded is not listed."
             ),
         };
         let advice = if !self.confirmed(now) {
             "The operator checks again."
         } else if self.known.as_ref() == Some(here) {
-            "Ask the team that runs the Live Platform. The hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
+            "Ask the team that runs the Live Platform. The hold ends on its own when everything is listed again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         } else {
-            "Correct spec.url and spec.authentication: the hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
+            "Correct spec.url and spec.authentication: the hold ends on its own when everything is listed again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         };
         let message = format!(
             "{what} The operator draws no conclusion from this: it recreates nothing, releases nothing and reports nothing as deleted. {advice}"
@@ -224,11 +224,11 @@ impl AbsenceLedger {
 
 /// The trouble that objects report. The text is the same for all objects and at every look.
 fn told_to_objects() -> Trouble {
-    let message = "The platform's lists do not show what objects have recorded there, so the operator draws no conclusion from what is missing: it creates nothing, releases nothing and reports nothing as deleted. The hold ends on its own when everything shows again. See the condition AbsencesHeld of the LivePlatform.";
+    let message = "The platform's lists do not show what objects have recorded there, so the operator draws no conclusion from what is missing: it creates nothing, releases nothing and reports nothing as deleted. The hold ends on its own when everything is listed again. See the condition AbsencesHeld of the LivePlatform.";
     Trouble::new(Reason::AbsenceUnconfirmed, message)
 }
 
-/// Counts absences: believes what the hour allows, and holds the rest until everything shows again or
+/// Counts absences: believes what the hour allows, and holds the rest until everything is listed again or
 /// `approval` has a new value. `listed` is when the counted lists began.
 ///
 /// While nothing is missing and nothing is held, the ledger stays unchanged, so the passing of an hour writes

@@ -51,7 +51,7 @@ impl ContestSpec<'_> {
 pub enum Rank {
     /// The object has what they compete for, or may have requested it.
     Holder,
-    /// Its create failed just now. Whether that left a service shows within seconds; until then no other
+    /// Its create failed just now. Whether it left a service is known within seconds; until then no other
     /// object requests one.
     Doubtful,
     /// The object could request it.

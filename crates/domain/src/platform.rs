@@ -204,7 +204,7 @@ fn next_step(
         return wait_out(now, record, facts, trouble, "the connection can't be made");
     }
     // Both lists are read together: one that is due soon is read along with the one that is due. While
-    // something is missing they are read often, to notice when it shows again.
+    // something is missing they are read often, to notice when it appears again.
     let interval = if record.absences.held > 0 {
         desired.observe_interval.min(absence::CONFIRM)
     } else {

@@ -536,7 +536,7 @@ impl Operation {
         }
     }
 
-    /// Since when the effect must show: since the task was seen to end, or until then since the start.
+    /// Since when the effect must appear: since the task was seen to end, or until then since the start.
     pub(crate) fn due(&self) -> Time {
         self.task_ended().unwrap_or(self.started)
     }

@@ -174,7 +174,7 @@ pub struct NewLead {
 mod tests {
     use super::*;
 
-    /// Each parameter with its line in a plan, where it shows, and whether the spec says it.
+    /// Each parameter with its line in a plan, where it appears, and whether the spec says it.
     #[test]
     fn what_people_read_of_each_parameter() {
         let plain = ServiceParameters::new(ShortName::as_written("Contoso_NL"), "Contoso Netherlands B.V.");

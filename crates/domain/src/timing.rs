@@ -57,7 +57,7 @@ pub fn next_poll(now: Time, started: Time) -> Time {
     now + half_age(now, started, Duration::from_secs(1), Duration::from_secs(30))
 }
 
-/// When to look again for an effect that must show in a list.
+/// When to look again for an effect that must appear in a list.
 pub fn next_look(now: Time, since: Time) -> Time {
     now + half_age(now, since, Duration::from_secs(2), Duration::from_secs(60))
 }

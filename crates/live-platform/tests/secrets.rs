@@ -63,7 +63,7 @@ const WAYS: [fn(&str) -> String; 14] = [
     |secret| escaped(&percent(secret)),
 ];
 
-/// Neither these nor the texts around them share letters with the placeholders, or with each other, so remains of a secret show.
+/// Neither these nor the texts around them share letters with the placeholders, or with each other, so remains of a secret are noticed.
 const AROUND: (&str, &str) = ("did it: ", " held");
 
 /// Letters and signs, some of them awkward; no blank at either end.

@@ -295,7 +295,7 @@ impl Platform {
                 complete: false,
             };
         }
-        // Changes made in the portal show at once; the lists lag behind the tasks (U-8).
+        // Changes made in the portal appear at once; the lists lag behind the tasks (U-8).
         let lag = |made: &Made| {
             if made.by == Maker::Person {
                 secs(0)

@@ -146,7 +146,7 @@ impl World {
             Reason::AlreadyLicensed => {
                 !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some()
             }
-            // Somebody removed the service before it was ever seen: the task succeeded, but no service shows.
+            // Somebody removed the service before it was ever seen: the task succeeded, but no list has it.
             Reason::TaskFailed => alive.is_empty() && task_ended(object),
             _ => false,
         }

@@ -8,7 +8,7 @@ use oc_domain::time::{Duration, Time};
 
 use crate::tape::Tape;
 
-/// When everything begins. It has milliseconds, so that truncation shows.
+/// When everything begins. It has milliseconds, so that truncation is noticed.
 pub const START: Time = Time(1_800_000_000_250);
 
 /// How often each operator lists the platform on its own.
@@ -207,7 +207,7 @@ impl Setup {
             ..Self::default()
         };
         if setup.leaves_service {
-            // What a failed task leaves shows within `timing::LEFT_OVER`. This is an assumption about the
+            // What a failed task leaves appears within `timing::LEFT_OVER`. This is an assumption about the
             // platform, and the only one of this world about lags.
             setup.lag = setup.lag.min(15);
         }

@@ -24,7 +24,7 @@ use crate::runtime::clock;
 pub enum Priority {
     /// Somebody changed the object or requested a reconciliation.
     Changed,
-    /// Something is in progress and its effect may show: a task, a list, an awaited object.
+    /// Something is in progress and its effect may have appeared: a task, a list, an awaited object.
     Effect,
     /// The next regular look is due.
     Observe,

@@ -234,7 +234,7 @@ pub fn write_refused(said: &LastReported, failures: u32, trouble: &Trouble) -> O
         .then(|| EventMessage::new(Event::WriteRefused, trouble.message.clone()))
 }
 
-/// The event for a requested change, if its answer is news. A refusal shows in status, and a request that was
+/// The event for a requested change, if its answer is news. Status reports a refusal, and a request that was
 /// not sent is repeated.
 fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     let (event, what) = match change {

@@ -84,7 +84,7 @@ impl LeadCase<'_> {
             format!("The lead was assigned to channel {wanted}, but the platform does not show it yet.");
         self.decide(
             Step::Wait(until, Wake::Inventory),
-            "the assignment does not show",
+            "the assignment has not appeared yet",
             Verdict::not_ready(Reason::Verifying, message),
         )
     }

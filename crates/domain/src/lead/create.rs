@@ -70,7 +70,7 @@ impl LeadCase<'_> {
                 );
                 return self.decide(
                     Step::Wait(until, Wake::Inventory),
-                    "the effect does not show yet",
+                    "the effect has not appeared yet",
                     verdict,
                 );
             }

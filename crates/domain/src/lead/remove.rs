@@ -27,7 +27,7 @@ impl LeadCase<'_> {
         waiting.then(|| {
             self.copy().decide(
                 Step::Wait(until, Wake::Inventory),
-                "the effect does not show yet",
+                "the effect has not appeared yet",
                 verdict,
             )
         })

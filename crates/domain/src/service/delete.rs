@@ -339,7 +339,7 @@ fn gone_from_services(mut case: ServiceCase<'_>, guid: &CustomerGuid) -> Decisio
     {
         return decision;
     }
-    // The failed task reported the guid of a service that does not show yet.
+    // The failed task reported the guid of a service that no list shows yet.
     if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
         return case.look_until(ended, ended + timing::LEFT_OVER, LOOKING_FOR_LEFT_OVER);
     }

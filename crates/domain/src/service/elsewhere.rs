@@ -63,7 +63,7 @@ fn elsewhere(intent: &Intent, policy: &Policy, tenant: Option<&TenantId>) -> Opt
     Some(Trouble::new(Reason::Conflict, message))
 }
 
-/// Like `asked_elsewhere`, for an object that is being deleted: nothing that shows here was made by it. Under
+/// Like `asked_elsewhere`, for an object that is being deleted: nothing listed here was made by it. Under
 /// Retain the object is released after the wait for a platform of unknown speed. `None` when the create was
 /// requested here.
 pub(super) fn deleted(

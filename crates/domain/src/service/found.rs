@@ -65,8 +65,8 @@ pub fn find(
 /// match, and the create was requested from this platform.
 ///
 /// A refused create explains nothing: whatever exists was made by somebody else. A failed create explains
-/// only what shows soon after. Later, somebody may have created a service in the portal, and `spec.adoption`
-/// decides.
+/// only what appears soon after. Later, somebody may have created a service in the portal, and
+/// `spec.adoption` decides.
 fn made_here(
     seen: Time,
     place: Option<&str>,

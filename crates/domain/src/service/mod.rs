@@ -358,7 +358,7 @@ impl ServiceCase<'_> {
         let verdict = Verdict::not_ready(Reason::Verifying, message);
         self.decide(
             Step::Wait(until, Wake::Inventory),
-            "the effect does not show yet",
+            "the effect has not appeared yet",
             verdict,
         )
     }
@@ -367,7 +367,7 @@ impl ServiceCase<'_> {
         let until = timing::next_look(self.now, since);
         self.decide(
             Step::Wait(until, Wake::Inventory),
-            "the effect does not show yet",
+            "the effect has not appeared yet",
             Verdict::not_ready(Reason::Verifying, message),
         )
     }

@@ -19,7 +19,7 @@ pub(super) fn made_here(record: &Record) -> bool {
         .is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
 }
 
-/// The service is gone from the platform, so nothing waits for a job. The times stay, in case it shows again.
+/// The service is gone from the platform, so nothing waits for a job. The times stay, in case it comes back.
 pub(super) fn gone(record: &mut Record) {
     record.license = None;
     for job in [&mut record.leads_job, &mut record.trunks_job] {
@@ -27,7 +27,7 @@ pub(super) fn gone(record: &mut Record) {
     }
 }
 
-/// The service shows again: a job that was done for it is not due a second time.
+/// The service appears again: a job that was done for it is not due a second time.
 pub(super) fn is_back(record: &mut Record) {
     for job in [&mut record.leads_job, &mut record.trunks_job] {
         if job.state == JobState::NotDue && job.completed.is_some() {

@@ -63,7 +63,7 @@ impl ServiceCase<'_> {
             Fact::Known {
                 value: Some(seen), ..
             } if seen.state == TaskState::Running => Some(self.poll(&task, started, policy)),
-            // The task ended, with success or with an unknown status, and the service does not show yet
+            // The task ended, with success or with an unknown status, and the service has not appeared yet
             // (U-8). The lists lag behind the task by an unknown time. The create is never repeated, since it
             // may have been done.
             Fact::Known {
@@ -79,7 +79,7 @@ impl ServiceCase<'_> {
             Fact::Known { value: None, .. } if operation.task_ended().is_some() => {
                 Some(self.not_shown("has ended", policy))
             }
-            // The platform does not know the task. Just after the create it may not show yet, later it is
+            // The platform does not know the task. Just after the create that may pass; later the task is
             // lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
                 if self.facts.pass_started < started + policy.grace() {
@@ -142,7 +142,7 @@ impl ServiceCase<'_> {
             .is_some_and(|ended| self.now > ended + policy.task_deadline)
     }
 
-    /// A service that shows while its create task still runs is not finished.
+    /// A service that appears while its create task still runs is not finished.
     pub(super) fn follow_running_task(&self, policy: &Policy) -> Option<Decision> {
         let ended = match self.facts.task.value() {
             Some(Some(task)) => task.state != TaskState::Running,

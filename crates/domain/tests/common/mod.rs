@@ -16,7 +16,7 @@ use oc_domain::requests::{NewLead, ServiceParameters, SipConnection};
 use oc_domain::service::{Adoption, DesiredService, Mode, ServiceTarget};
 use oc_domain::time::{Duration, Time};
 
-/// A moment with milliseconds, so that truncation shows.
+/// A moment with milliseconds, so that truncation is noticed.
 pub const NOW: Time = Time(1_800_000_000_250);
 pub const TENANT: &str = "22222222-2222-4222-8222-222222222222";
 pub const OTHER_TENANT: &str = "33333333-3333-4333-8333-333333333333";

@@ -115,7 +115,7 @@ fn a_person_says_that_it_is_gone() {
     assert_eq!((done.accepted, done.held), (0, 0));
 }
 
-/// At another account, nothing is concluded from what does not show there, and nothing while the account of the records is unknown.
+/// At another account, nothing is concluded from what is not listed there, and nothing while the account of the records is unknown.
 #[test]
 fn at_another_account_even_one_is_held() {
     for (what, ledger, account) in [("moved", known(), elsewhere()), ("status was lost", AbsenceLedger::default(), here())] {
@@ -127,7 +127,7 @@ fn at_another_account_even_one_is_held() {
         assert!(matches!(hears(&held, "a"), Belief::Held(_)), "{what}");
         assert!(matches!(hears(&held, "new"), Belief::Held(_)), "{what}: nothing new is begun there either");
         assert_eq!(ledger.belief(NOW, &account, &counted(0, &[]), "new"), Belief::Doubted, "{what}: nor before it is written for which account that is");
-        // Everything shows: it is the same platform under another name, and is known from then on.
+        // Everything is listed: it is the same platform under another name, and is known from then on.
         let all = settle(NOW + secs(60), NOW + secs(60), &account, None, &held, &counted(50, &[]));
         assert_eq!((all.held, all.known), (0, Some(account.clone())), "{what}");
         let said = settle(NOW + secs(60), NOW + secs(60), &account, Some("yes"), &held, &one);
@@ -221,7 +221,7 @@ fn what_an_object_concludes() {
             assert_eq!((decision.record.license, decision.record.guid), (verified().license, Some(guid(1))), "{what}: nothing is forgotten");
         }
     }
-    // Another service of the tenant, where its own does not show, proves nothing either.
+    // Another service of the tenant, where its own is not listed, proves nothing either.
     for belief in [Belief::Doubted, held()] {
         let another = Facts { services: crate::common::known(crate::common::view(&[crate::common::service(2)])), ..doubt(belief.clone())(empty_platform()) };
         let decision = at(NOW, &be(desired()), &verified(), &another);

@@ -413,7 +413,7 @@ fn tasks() {
         let decision = at_now(&be(desired()), &converting(NOW - secs(seconds)), &facts);
         assert_eq!(told(&decision), expected, "{what}");
     }
-    // `taskDeadline` for "the service must show" counts from the end that was seen. Once a task was seen to end, no second create is requested, whether the
+    // `taskDeadline` for "the service must appear" counts from the end that was seen. Once a task was seen to end, no second create is requested, whether the
     // platform still knows the task or not.
     let table = [
         ("succeeded", succeeded(), 7199, "wait: False Verifying Reconciling"),
@@ -571,7 +571,7 @@ fn a_new_spec_is_tried_once() {
     assert_eq!(later.step, Step::Blocked(NOW.whole_second() + timing::SLOW_RETRY));
 }
 
-/// Ready stays what it was while the platform cannot be read; a refused credential shows on all objects.
+/// Ready stays what it was while the platform cannot be read; all objects report a refused credential.
 #[test]
 fn a_platform_that_cannot_be_read() {
     let broken = |reason| Fact::Unreadable(Trouble::new(reason, "It can't be read."));

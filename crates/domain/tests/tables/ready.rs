@@ -135,7 +135,7 @@ fn what_the_lists_show_of_a_create_is_compared() {
 /// A label, the spec, the record, the channel of the lead, the words of the message, and `Synced`.
 type Row = (&'static str, DesiredService, Record, Option<i64>, &'static [&'static str], Option<(ConditionStatus, Reason)>);
 
-/// The channel shows on the lead; the LC customer and the SIP connection show nowhere that the operator reads. What this object requested itself matches the
+/// The channel is on the lead; the LC customer and the SIP connection appear nowhere that the operator reads. What this object requested itself matches the
 /// spec, since the schema keeps those fields fixed.
 #[test]
 fn channel_customer_and_connection() {
@@ -161,7 +161,7 @@ fn channel_customer_and_connection() {
     }
 }
 
-/// When the service is gone, nothing is synchronized; when it shows again, nobody has to run a job for it a second time.
+/// When the service is gone, nothing is synchronized; when it appears again, nobody has to run a job for it a second time.
 #[test]
 fn no_job_is_done_for_a_service_that_is_gone() {
     let record = Record { trunks_job: synced(), ..verified() };

@@ -111,7 +111,7 @@ fn an_open_create_that_was_asked_for_elsewhere() {
     assert_eq!(told(&at_now(&be(desired()), &running, &shown())), adopts);
 }
 
-/// The same for an object being deleted: what shows here is not what it created, and an empty list proves nothing.
+/// The same for an object being deleted: what is listed here is not what it created, and an empty list proves nothing.
 #[test]
 fn an_object_goes_whose_create_was_asked_for_elsewhere() {
     let gone = crate::delete::gone;

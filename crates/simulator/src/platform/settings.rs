@@ -153,9 +153,9 @@ pub struct Settings {
     pub job_duration: u64,
     /// Seconds that a token lives (`expires_in`, platform-facts.md 1.1).
     pub token_lifetime: u64,
-    /// Milliseconds until a new service shows in the V3 and V2 lists (U-8).
+    /// Milliseconds until a new service appears in the V3 and V2 lists (U-8).
     pub service_visibility_delay: u64,
-    /// Milliseconds that a deleted service still shows after the 200 (N-11).
+    /// Milliseconds that a deleted service is still listed after the 200 (N-11).
     pub deletion_delay: u64,
     /// The lists show a new service only after a run of the leads job, which may not happen for a day (U-8).
     pub listed_after_leads_job: bool,
@@ -215,7 +215,7 @@ pub struct Settings {
     pub job_answer: JobAnswer,
     /// U-8: a lead shows its `umpCustomerGuid` only after a run of the leads job.
     pub visible_after_leads_job: bool,
-    /// N-2: changes at Microsoft (`PATCH /simulator/leads`) show only after a run of the leads job.
+    /// N-2: changes at Microsoft (`PATCH /simulator/leads`) appear only after a run of the leads job.
     pub microsoft_changes_after_leads_job: bool,
     /// platform-facts-2.md 8: a service whose tenant has numbers cannot be deleted (400).
     pub refuse_deletion_with_numbers: bool,
