@@ -224,7 +224,7 @@ impl AbsenceLedger {
 
 /// The trouble that objects report. The text is the same for all objects and at every look.
 fn told_to_objects() -> Trouble {
-    let message = "The platform's lists do not show what objects have recorded there, so the operator draws no conclusion from what is missing: it creates nothing, releases nothing and reports nothing as deleted. The hold ends on its own when everything is listed again. See the condition AbsencesHeld of the LivePlatform.";
+    let message = "The platform's lists do not show what objects have recorded there, so the operator draws no conclusion from what is missing: it recreates nothing, releases nothing and reports nothing as deleted. The hold ends on its own when everything is listed again. See the condition AbsencesHeld of the LivePlatform.";
     Trouble::new(Reason::AbsenceUnconfirmed, message)
 }
 
