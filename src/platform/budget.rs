@@ -376,7 +376,10 @@ impl Budget {
         (self.tell)(BudgetEvent::Waited(clock::since_start().saturating_sub(since)));
         // The semaphores are never closed.
         let Ok(Ok(permit)) = answer else {
-            let message = "More calls wait for the platform than spec.requests of the LivePlatform allows. The operator tries again.";
+            let message = format!(
+                "A call to the platform waited {} s for its turn and was not sent: the operator has more calls to make than spec.requests of the LivePlatform allows. It tries again. If this persists, raise spec.requests.perSecond and spec.requests.inFlight, provided that the platform can take more.",
+                MOST_WAIT.as_secs()
+            );
             return Err(CallError::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
         Ok(permit)
