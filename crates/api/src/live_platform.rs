@@ -155,7 +155,7 @@ pub struct Entra {
     /// https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token. Another Microsoft cloud has another
     /// host, such as https://login.microsoftonline.us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::https_url")]
+    #[schemars(schema_with = "schema::token_url")]
     pub token_url: Option<String>,
     /// The Secret key that holds the application's client secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]

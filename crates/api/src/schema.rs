@@ -271,6 +271,13 @@ pub(super) fn https_url(_: &mut SchemaGenerator) -> Schema {
     text(2000, &URL_RULES)
 }
 
+/// The URL of a token endpoint. The message's example is one too, not a platform's URL.
+pub(super) fn token_url(_: &mut SchemaGenerator) -> Schema {
+    let mut rules = URL_RULES;
+    rules[0].1 = "must be an https URL with a host, such as https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token";
+    text(2000, &rules)
+}
+
 /// The base URL of all calls.
 pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
     with(

@@ -362,7 +362,11 @@ impl Client {
     /// [`ErrorKind::Settings`] when the URL is neither https nor local; [`ErrorKind::Forbidden`] when another
     /// origin requires a login.
     pub async fn run_job(&self, url: &Url, method: JobMethod) -> Result<(), Error> {
-        check_url(url, "the url of the synchronization job")?;
+        check_url(
+            url,
+            "the url of the synchronization job",
+            "https://live.example.com/jobs/leads",
+        )?;
         let method = match method {
             JobMethod::Post => Method::POST,
             JobMethod::Put => Method::PUT,

@@ -53,8 +53,16 @@ impl ClientSettings {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        check_url(&self.base_url, "the platform's url")?;
-        check_url(&self.token_url, "the token url")?;
+        check_url(
+            &self.base_url,
+            "the platform's url",
+            "https://live.example.com/tenantui",
+        )?;
+        check_url(
+            &self.token_url,
+            "the token url",
+            "https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token",
+        )?;
         if self.client_id.trim().is_empty() {
             return Err(bad("the client id is empty; set the id of the app registration"));
         }
@@ -92,12 +100,11 @@ fn bad(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Settings, RequestSent::No, message)
 }
 
-/// Checks that a token, or the call it is for, may go to this URL.
-pub(crate) fn check_url(url: &Url, what: &str) -> Result<(), Error> {
+/// Checks that a token, or the call it is for, may go to this URL. Errors name it as `what` and suggest the
+/// `example`.
+pub(crate) fn check_url(url: &Url, what: &str, example: &str) -> Result<(), Error> {
     if url.host().is_none() {
-        return Err(bad(format!(
-            "{what} names no host; use one such as https://live.example.com/tenantui"
-        )));
+        return Err(bad(format!("{what} names no host; use one such as {example}")));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad(format!(
@@ -148,7 +155,7 @@ mod tests {
             "http://sim.demo.svc/tenantui",
             "http://sim.demo.svc.cluster.local:80",
         ] {
-            assert!(check_url(&url(good), "u").is_ok(), "{good}");
+            assert!(check_url(&url(good), "u", "e").is_ok(), "{good}");
         }
         for bad in [
             "http://live.example.com",
@@ -160,7 +167,7 @@ mod tests {
             "http://evil.com/.svc",
             "data:text/plain,x",
         ] {
-            let error = check_url(&url(bad), "u").unwrap_err();
+            let error = check_url(&url(bad), "u", "e").unwrap_err();
             assert_eq!(error.kind, ErrorKind::Settings, "{bad}");
             assert!(!error.to_string().contains("pw@"), "{error}");
         }

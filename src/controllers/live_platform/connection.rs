@@ -280,15 +280,15 @@ async fn ingredients(
 ) -> Result<(ClientSettings, Credential, String), NoCredential> {
     let spec = &object.spec;
     let entra = &spec.authentication.entra;
-    let url = |text: &str, field: &str| {
+    let url = |text: &str, field: &str, example: &str| {
         reqwest::Url::parse(text).map_err(|_| {
             Trouble::new(
                 Reason::InvalidSpec,
-                format!("{field} is not a URL; use one such as https://live.example.com/tenantui"),
+                format!("{field} is not a URL. Use a complete one (such as {example})."),
             )
         })
     };
-    let base_url = url(&spec.url, "spec.url")?;
+    let base_url = url(&spec.url, "spec.url", "https://live.example.com/tenantui")?;
     let default_token_url = format!(
         "https://login.microsoftonline.com/{}/oauth2/v2.0/token",
         entra.tenant_id
@@ -296,6 +296,7 @@ async fn ingredients(
     let token_url = url(
         entra.token_url.as_deref().unwrap_or(&default_token_url),
         "spec.authentication.entra.tokenUrl",
+        &default_token_url,
     )?;
     let mut settings = ClientSettings::new(base_url, token_url, entra.client_id.clone(), entra.scope.clone());
     let (credential, version) = credential(context, object, cached).await?;
