@@ -225,7 +225,7 @@ fn make(
     let unusable = |error: live_platform::Error| {
         Trouble::new(
             Reason::PlatformUnavailable,
-            format!("The operator can't set up the connection: {}", error.message()),
+            format!("The operator can't set up the connection: {}.", error.message()),
         )
     };
     let calls = Arc::new(Calls {

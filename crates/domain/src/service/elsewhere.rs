@@ -82,10 +82,13 @@ pub(super) fn deleted(
             "retained; its create was requested elsewhere",
         ));
     }
-    let message = format!(
-        "This object is being deleted, but: {} Or set spec.deletionPolicy to Retain: then the operator releases this object two hours after the create.",
-        trouble.message
-    );
+    let way_out = match deletion.policy {
+        DeletionPolicy::Retain => "Otherwise the operator releases this object two hours after the create.",
+        DeletionPolicy::Delete => {
+            "Or set spec.deletionPolicy to Retain: then the operator releases this object two hours after the create."
+        }
+    };
+    let message = format!("This object is being deleted, but: {} {way_out}", trouble.message);
     let soon = case.now + timing::SLOW_RETRY;
     let again = Step::Blocked(if case.now < end { end.min(soon) } else { soon });
     Some(case.decide(
