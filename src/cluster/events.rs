@@ -4,11 +4,13 @@
 //! This is not kube's `Recorder`. That one merges events it considers equal into a series, which loses the
 //! text and the order of a history, and it scans its cache at each event. Here each event already is a change
 //! (see `oc_domain::events`), so each becomes one small object. A pass never waits for events: they are
-//! written in the background, a limited number at once. An event that can't be written is dropped, and the
-//! log reports the first failure of each kind.
+//! written in the background, a limited number at once. An event that can't be written is dropped and
+//! counted, and the log reports the first failure of each kind.
+
+mod line;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -19,9 +21,14 @@ use kube::core::Request;
 use kube::core::response::StatusCause;
 use kube::{Client, Resource};
 use oc_domain::events::{EventMessage, Severity};
-use tokio::sync::Semaphore;
+use oc_domain::time::Time;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
+use crate::cluster::key::ObjectKey;
+use crate::cluster::stores::{KnownResource, for_kind, key_of};
 use crate::runtime::clock;
+use line::{Line, Subject, Waiting};
 
 /// The reporting controller of our events.
 pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
@@ -29,10 +36,6 @@ pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
 /// How many events are written at once: a small part of the requests that may be in flight, so that passes do
 /// not wait for events.
 const AT_ONCE: usize = 4;
-
-/// How many passes may have events waiting to be written, about a kilobyte each: the histories of a thousand
-/// customers that arrive in the same minute. Beyond that, events are dropped.
-const WAITING: u32 = 4000;
 
 /// How long writing one event may take.
 const TO_WRITE: Duration = Duration::from_secs(10);
@@ -87,71 +90,172 @@ impl Warned {
 
 /// Writes events. Cheap to clone.
 #[derive(Clone)]
-pub struct Recorder {
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
     client: Client,
-    instance: Arc<str>,
-    waiting: Arc<Semaphore>,
-    writing: Arc<Semaphore>,
-    warned: Arc<Warned>,
+    instance: String,
+    state: Mutex<State>,
+    /// Wakes the writer that waits for a held event.
+    wake: Notify,
+    /// Reports that a writer has ended.
+    ended: Notify,
+    warned: Warned,
+    dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    line: Line,
+    /// The number of tasks that write. Each ends when nothing is left to write.
+    writers: usize,
+    /// Whether one of them waits for a held event.
+    one_waits: bool,
+}
+
+/// What a writer does next.
+enum Turn {
+    Write(Waiting),
+    Wait(Duration),
+    End,
+}
+
+impl State {
+    /// Decides under the lock, so that no event is added to a line whose last writer is about to end.
+    fn turn(&mut self) -> Turn {
+        let now = clock::now();
+        if let Some(next) = self.line.take(now) {
+            return Turn::Write(next);
+        }
+        match self.line.next_due() {
+            Some(due) if !self.one_waits => {
+                self.one_waits = true;
+                Turn::Wait(due.since(now))
+            }
+            _ => {
+                self.writers -= 1;
+                Turn::End
+            }
+        }
+    }
 }
 
 impl Recorder {
     /// Creates a recorder for this process, which reports as `instance`.
     pub fn new(client: Client, instance: &str) -> Self {
-        let instance = instance.chars().take(128).collect::<String>().into();
-        let places = |count| Arc::new(Semaphore::new(count));
-        Self {
+        Self(Arc::new(Shared {
             client,
-            instance,
-            waiting: places(WAITING as usize),
-            writing: places(AT_ONCE),
-            warned: Arc::default(),
-        }
+            instance: instance.chars().take(128).collect(),
+            state: Mutex::default(),
+            wake: Notify::new(),
+            ended: Notify::new(),
+            warned: Warned::default(),
+            dropped: AtomicU64::new(0),
+        }))
     }
 
     /// Writes the events of an object in this order, in the background, and returns at once.
-    pub fn tell(&self, regarding: &ObjectReference, notes: &[EventMessage]) {
-        if notes.is_empty() {
+    pub fn record<K: KnownResource>(&self, about: &K, messages: Vec<EventMessage>) {
+        if messages.is_empty() {
             return;
         }
-        let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
-        let namespace = regarding
-            .namespace
-            .clone()
-            .unwrap_or_else(|| NO_NAMESPACE.to_owned());
-        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            self.leave(
-                WriteFailure::Other,
-                &namespace,
-                events.len(),
-                "too many events wait to be written",
-            );
-            return;
+        let about = Subject {
+            key: key_of(about),
+            uid: about.meta().uid.as_deref().map(Into::into),
         };
-        let recorder = self.clone();
-        tokio::spawn(async move {
-            for event in events {
-                // The semaphore is never closed.
-                let _turn = recorder.writing.acquire().await;
-                match tokio::time::timeout(TO_WRITE, write(&recorder.client, &namespace, &event)).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => {
-                        recorder.leave(WriteFailure::of(&error), &namespace, 1, &error.to_string())
-                    }
-                    Err(_) => recorder.leave(
-                        WriteFailure::Other,
-                        &namespace,
-                        1,
-                        "the API server did not answer in time",
-                    ),
+        let (namespace, at) = (namespace_for(&about.key).to_owned(), clock::now());
+        let added = self.0.state.lock().line.add(Waiting { about, at, messages });
+        if let Err(dropped) = added {
+            let why = "too many events wait to be written";
+            self.0.drop_events(WriteFailure::Other, &namespace, dropped, why);
+        }
+        self.start_writer();
+    }
+
+    /// The number of events that were not written.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Waits briefly until the pending events are written. Nothing is held any longer.
+    pub async fn finish(&self, at_most: Duration) {
+        self.0.state.lock().line.close();
+        self.0.wake.notify_one();
+        self.start_writer();
+        let all = async {
+            loop {
+                let ended = self.0.ended.notified();
+                let idle = {
+                    let state = self.0.state.lock();
+                    state.writers == 0 && state.line.is_empty()
+                };
+                if idle {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(at_most, all).await.is_err() {
+            tracing::debug!("not every event was written before the exit");
+        }
+    }
+
+    fn start_writer(&self) {
+        let mut state = self.0.state.lock();
+        if state.writers < AT_ONCE && !state.line.is_empty() {
+            state.writers += 1;
+            tokio::spawn(write_all(Arc::clone(&self.0)));
+        }
+    }
+}
+
+/// Writes what is in the line until it is empty.
+async fn write_all(shared: Arc<Shared>) {
+    loop {
+        let turn = shared.state.lock().turn();
+        match turn {
+            Turn::Write(next) => shared.write_events(&next).await,
+            Turn::Wait(time) => {
+                // Whoever closes the line wakes it.
+                let _ = tokio::time::timeout(time, shared.wake.notified()).await;
+                shared.state.lock().one_waits = false;
+            }
+            Turn::End => {
+                shared.ended.notify_waiters();
+                return;
+            }
+        }
+    }
+}
+
+/// The namespace of events about an object.
+fn namespace_for(key: &ObjectKey) -> &str {
+    Some(key.namespace())
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or(NO_NAMESPACE)
+}
+
+impl Shared {
+    async fn write_events(&self, waiting: &Waiting) {
+        let namespace = namespace_for(&waiting.about.key);
+        for message in &waiting.messages {
+            let event = self.event(&waiting.about, waiting.at, message);
+            match tokio::time::timeout(TO_WRITE, write(&self.client, namespace, &event)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    self.drop_events(WriteFailure::of(&error), namespace, 1, &error.to_string());
+                }
+                Err(_) => {
+                    let why = "the API server did not answer in time";
+                    self.drop_events(WriteFailure::Other, namespace, 1, why);
                 }
             }
-            drop(place);
-        });
+        }
     }
 
     /// Drops events. They only help people: what they say is also in status, or in the log.
-    fn leave(&self, failure: WriteFailure, namespace: &str, count: usize, why: &str) {
+    fn drop_events(&self, failure: WriteFailure, namespace: &str, count: usize, why: &str) {
+        self.dropped.fetch_add(count as u64, Ordering::Relaxed);
         match (self.warned.first(failure), failure) {
             (false, _) | (_, WriteFailure::NoNamespace) => {
                 tracing::debug!(namespace, count, why, "could not write events")
@@ -171,50 +275,45 @@ impl Recorder {
         }
     }
 
-    /// Waits briefly until the pending events are written.
-    pub async fn finish(&self, at_most: Duration) {
-        let all = tokio::time::timeout(at_most, self.waiting.acquire_many(WAITING)).await;
-        if all.is_err() {
-            tracing::debug!("not every event was written before the exit");
-        }
-    }
-
-    fn event(&self, regarding: &ObjectReference, note: &EventMessage) -> Event {
+    fn event(&self, about: &Subject, at: Time, message: &EventMessage) -> Event {
+        let (key, namespace) = (&about.key, namespace_for(&about.key));
         // Each event gets a unique name. A long object name is cut so that the whole name stays within the
         // limit.
-        let object: String = regarding
-            .name
-            .as_deref()
-            .unwrap_or("object")
-            .chars()
-            .take(200)
-            .collect();
+        let object: String = key.name().chars().take(200).collect();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("{}.{}", object.trim_end_matches(['.', '-']), &unique[..16]);
         Event {
             metadata: ObjectMeta {
                 name: Some(name),
-                namespace: Some(
-                    regarding
-                        .namespace
-                        .clone()
-                        .unwrap_or_else(|| NO_NAMESPACE.to_owned()),
-                ),
+                namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
-            event_time: Some(MicroTime(clock::timestamp(clock::now()))),
+            event_time: Some(MicroTime(clock::timestamp(at))),
             reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(self.instance.to_string()),
-            action: Some(note.event.action().to_owned()),
-            reason: Some(note.event.to_string()),
-            note: Some(note.text.clone()),
-            regarding: Some(regarding.clone()),
-            type_: Some(match note.event.severity() {
+            reporting_instance: Some(self.instance.clone()),
+            action: Some(message.event.action().to_owned()),
+            reason: Some(message.event.to_string()),
+            note: Some(message.text.clone()),
+            regarding: Some(reference(about)),
+            type_: Some(match message.event.severity() {
                 Severity::Normal => "Normal".to_owned(),
                 Severity::Warning => "Warning".to_owned(),
             }),
             ..Event::default()
         }
+    }
+}
+
+/// The reference that an event uses for an object.
+fn reference(about: &Subject) -> ObjectReference {
+    let (api_version, kind) = for_kind!(about.key.kind(), K => (K::api_version(&()), K::kind(&())));
+    ObjectReference {
+        api_version: Some(api_version.into_owned()),
+        kind: Some(kind.into_owned()),
+        name: Some(about.key.name().to_owned()),
+        namespace: Some(about.key.namespace().to_owned()).filter(|namespace| !namespace.is_empty()),
+        uid: about.uid.as_deref().map(ToOwned::to_owned),
+        ..ObjectReference::default()
     }
 }
 
@@ -238,22 +337,17 @@ mod tests {
         Recorder::new(Client::try_from(config).unwrap(), &"i".repeat(300))
     }
 
-    fn regarding(name: &str) -> ObjectReference {
-        ObjectReference {
-            name: Some(name.into()),
-            namespace: Some("n".into()),
-            ..ObjectReference::default()
-        }
+    fn about(key: ObjectKey) -> Subject {
+        Subject { key, uid: None }
     }
 
     #[tokio::test]
     async fn what_the_api_server_asks_of_an_event_is_kept() {
         let recorder = recorder();
+        let long = about(ObjectKey::service("n", &format!("{}.", "x".repeat(199))));
         for event in events::Event::ALL {
-            let made = recorder.event(
-                &regarding(&format!("{}.", "x".repeat(199))),
-                &EventMessage::new(event, "ü".repeat(2000)),
-            );
+            let message = EventMessage::new(event, "ü".repeat(2000));
+            let made = recorder.0.event(&long, Time(0), &message);
             let name = made.metadata.name.unwrap();
             assert!(name.len() <= 253 && !name.contains(".."), "{name}");
             assert!(made.note.unwrap().len() <= 1024);
@@ -263,41 +357,59 @@ mod tests {
                     && !made.action.unwrap().is_empty()
             );
         }
-        let cluster = recorder.event(
-            &ObjectReference {
-                name: Some("default".into()),
-                ..ObjectReference::default()
-            },
-            &EventMessage::new(events::Event::Throttled, "x"),
-        );
+        let cluster = about(ObjectKey::platform("default"));
+        let message = EventMessage::new(events::Event::Throttled, "x");
+        let cluster = recorder.0.event(&cluster, Time(0), &message);
         assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
+        assert_eq!(cluster.regarding.unwrap().namespace, None);
     }
 
     #[tokio::test]
     async fn what_can_not_be_written_is_told_once_and_holds_nobody_up() {
         let recorder = recorder();
-        let notes = [
-            EventMessage::new(events::Event::Licensed, "x"),
-            EventMessage::new(events::Event::Synced, "x"),
-        ];
-        for _ in 0..WAITING + 10 {
-            recorder.tell(&regarding("a"), &notes);
+        let spec = serde_json::from_value(serde_json::json!({"msTenantId": "x"})).unwrap();
+        let object = oc_api::Lead::new("contoso", spec);
+        let message = EventMessage::new(events::Event::LeadActive, "x".repeat(1000));
+        for _ in 0..4000 {
+            recorder.record(&object, vec![message.clone()]);
         }
+        let dropped = recorder.dropped();
         assert!(
-            !recorder.warned.first(WriteFailure::Other),
-            "those beyond the limit were told, at once"
+            (1000..4000).contains(&dropped),
+            "those beyond the limit, at once: {dropped}"
+        );
+        assert!(
+            !recorder.0.warned.first(WriteFailure::Other),
+            "the log says so once"
         );
         recorder.finish(Duration::from_secs(60)).await;
-        assert_eq!(
-            recorder.waiting.available_permits(),
-            WAITING as usize,
+        let state = recorder.0.state.lock();
+        assert!(
+            state.line.is_empty() && state.writers == 0,
             "nobody listens, and none waits any more"
         );
+        assert_eq!(recorder.dropped(), 4000, "none was written");
         assert!(
-            recorder.warned.first(WriteFailure::Forbidden) && !recorder.warned.first(WriteFailure::Forbidden),
+            recorder.0.warned.first(WriteFailure::Forbidden)
+                && !recorder.0.warned.first(WriteFailure::Forbidden),
             "of another kind is told as well"
         );
-        recorder.tell(&regarding("a"), &[]);
+        recorder.record(&object, Vec::new());
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_written_before_the_exit() {
+        let recorder = recorder();
+        let spec = serde_json::json!({"msTenantId": "x", "shortName": "contoso", "fullName": "Contoso Ltd"});
+        let object = oc_api::OcEssentialService::new("contoso", serde_json::from_value(spec).unwrap());
+        let message = EventMessage::new(events::Event::ConversionRequested, "x");
+        recorder.record(&object, vec![message]);
+        tokio::task::yield_now().await;
+        assert_eq!(recorder.dropped(), 0, "held");
+        let begin = std::time::Instant::now();
+        recorder.finish(line::HELD * 3).await;
+        assert!(begin.elapsed() < line::HELD, "it does not wait for more");
+        assert_eq!(recorder.dropped(), 1, "it was tried; nobody listens");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! From a pass to the events about its object: passes the state before and after to `oc_domain::events`.
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Resource;
 use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::decision::Decision;
 use oc_domain::events::{self, Event, EventMessage, LastReported, ReportedEnd};
@@ -11,6 +9,7 @@ use oc_domain::platform;
 use oc_domain::record::{Job, Record};
 
 use crate::cluster::has_status::HasStatus;
+use crate::cluster::stores::KnownResource;
 use crate::controllers::context::Context;
 use crate::runtime::driver::PassResult;
 use oc_api::{Lead, LivePlatform};
@@ -18,19 +17,6 @@ use oc_api::{Lead, LivePlatform};
 /// What is worth an event in a pass over one kind: [`events::of_service`] or [`events::of_lead`].
 pub type Notes =
     fn(&LastReported, &Record, &Pass, &Decision, ReportedEnd, Option<DeletionPolicy>) -> Vec<EventMessage>;
-
-/// The reference that an event uses for an object.
-fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
-    let meta = object.meta();
-    ObjectReference {
-        api_version: Some(K::api_version(&()).into_owned()),
-        kind: Some(K::kind(&()).into_owned()),
-        name: meta.name.clone(),
-        namespace: meta.namespace.clone(),
-        uid: meta.uid.clone(),
-        ..ObjectReference::default()
-    }
-}
 
 /// What a status reports. `Unknown` is the API server's default for a new object: nothing has been reported
 /// yet.
@@ -68,7 +54,7 @@ fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<Eve
 
 /// Records the events of a pass over a service or a lead. `object` and `record` are as the pass began; `notes`
 /// says what is worth an event for this kind.
-pub fn of_customer<K: Resource<DynamicType = ()>>(
+pub fn of_customer<K: KnownResource>(
     context: &Context,
     object: &K,
     status: Option<&dyn HasStatus>,
@@ -79,7 +65,7 @@ pub fn of_customer<K: Resource<DynamicType = ()>>(
     let said = said(status);
     let mut notes = notes(&said, record, pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
-    context.events.tell(&reference(object), &notes);
+    context.events.record(object, notes);
 }
 
 /// Records the events of a pass over a platform object. `jobs` are the jobs that it ran; `written` says
@@ -93,10 +79,8 @@ pub fn of_platform(
     written: bool,
 ) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    context.events.tell(
-        &reference(object),
-        &events::of_platform(&said, before, last, jobs, written),
-    );
+    let notes = events::of_platform(&said, before, last, jobs, written);
+    context.events.record(object, notes);
 }
 
 /// Records that an object was created for a lead found on the platform.
@@ -107,7 +91,7 @@ pub fn discovered(context: &Context, lead: &Lead, platform: &str) {
             "Created for a lead found on the platform, by spec.leadDiscovery of LivePlatform {platform}."
         ),
     );
-    context.events.tell(&reference(lead), &[note]);
+    context.events.record(lead, vec![note]);
 }
 
 #[cfg(test)]

@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub unreadable: [usize; Kind::ALL.len()],
     /// The state of each watch.
     pub watches: Vec<(Kind, WatchStatus)>,
+    /// The number of events that were not written.
+    pub events_dropped: u64,
     /// Whether this process may change anything.
     pub leads: bool,
 }
@@ -130,6 +132,7 @@ impl Snapshot {
             queue: context.queue.load(),
             watches: context.watches.all(),
             unreadable: Kind::ALL.map(|kind| context.cache.unreadable(kind)),
+            events_dropped: context.events.dropped(),
             leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };

@@ -136,6 +136,8 @@ catalogue! {
         "1 while this replica may change things, else 0";
     STATUS_FAILURES: Counter "operatorconnect_status_write_failures_total" ["kind"]
         "Failed status writes, including conflicts; the operator retries each";
+    EVENTS_DROPPED: Counter "operatorconnect_events_dropped_total" []
+        "Events that were not written: the API server refused them or did not answer, or too many were waiting; the log says why";
     API_CALLS: Counter "operatorconnect_apiserver_requests_total" ["verb", "code"]
         "Requests to the API server by verb and status of the response; none if there was no response";
     API_DURATION: Histogram "operatorconnect_apiserver_request_duration_seconds" ["verb"]

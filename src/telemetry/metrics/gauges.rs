@@ -66,6 +66,8 @@ impl Collector for Gauges {
         self.objects(&mut encoder)?;
         self.watches(&mut encoder)?;
         put(&mut encoder, &catalogue::LEADER, [([], truth(self.0.leads))])?;
+        let dropped = count(self.0.events_dropped);
+        put(&mut encoder, &catalogue::EVENTS_DROPPED, [([], dropped)])?;
         let build = [
             env!("CARGO_PKG_VERSION"),
             option_env!("OPERATORCONNECT_REVISION").unwrap_or("unknown"),

@@ -45,6 +45,22 @@ impl EventMessage {
     }
 }
 
+/// Whether events of one pass may soon be followed by one that they can be [`combined`] with.
+pub fn may_be_combined(first: &[EventMessage]) -> bool {
+    matches!(first, [only] if only.event == Event::ConversionRequested)
+}
+
+/// Combines the events of two passes, one after the other, if they report one change: a service that is
+/// requested, and that the platform shows everywhere it should when it shows it first.
+pub fn combined(first: &[EventMessage], then: &[EventMessage]) -> Option<EventMessage> {
+    match (first, then) {
+        ([requested], [licensed]) if may_be_combined(first) && licensed.event == Event::Licensed => Some(
+            EventMessage::new(licensed.event, format!("{} {}", requested.text, licensed.text)),
+        ),
+        _ => None,
+    }
+}
+
 /// The part of status that events compare with, as it was before the pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LastReported {

@@ -192,6 +192,27 @@ fn what_was_asked_for_is_told_with_its_answer() {
 }
 
 #[test]
+fn only_a_service_that_is_ready_in_one_go_is_one_event() {
+    let message = |event: Event| EventMessage::new(event, format!("{event}!"));
+    let all = |events: &[Event]| events.iter().copied().map(message).collect::<Vec<_>>();
+    let table: [(&[Event], &[Event], Option<&str>); 6] = [
+        (&[Event::ConversionRequested], &[Event::Licensed], Some("ConversionRequested! Licensed!")),
+        (&[Event::ConversionRequested], &[Event::Licensed, Event::AwaitingLeadsJob], None),
+        (&[Event::ConversionRequested], &[Event::Adopted, Event::Licensed], None),
+        (&[Event::ConversionRequested], &[Event::TaskFailed], None),
+        (&[Event::AnswerLost], &[Event::Licensed], None),
+        (&[Event::ConversionRequested, Event::Conflict], &[Event::Licensed], None),
+    ];
+    for (first, then, expected) in table {
+        let one = events::combined(&all(first), &all(then));
+        assert_eq!(one.as_ref().map(|message| message.text.as_str()), expected, "{first:?} {then:?}");
+        assert!(one.is_none_or(|message| message.event == Event::Licensed));
+    }
+    assert!(events::may_be_combined(&all(&[Event::ConversionRequested])));
+    assert!(!events::may_be_combined(&all(&[Event::DeletionRequested])));
+}
+
+#[test]
 fn taken_over_and_let_go() {
     let adopted = Record { guid: Some(guid(1)), guid_annotated: true, license: Some("OC Essential".into()), leads_job: synced(), ..Record::default() };
     let last = rest(Verdict::ready("x"), adopted.clone());

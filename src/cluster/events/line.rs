@@ -1,0 +1,257 @@
+//! The line of events that wait to be written, without any I/O.
+//!
+//! What waits is a small description; the object that the API server gets is made when its turn comes. The
+//! first event of a service is held for some seconds: when the service becomes Ready in one go, one event
+//! reports it all.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use oc_domain::events::{EventMessage, combined, may_be_combined};
+use oc_domain::time::Time;
+
+use crate::cluster::key::ObjectKey;
+
+/// How many bytes of events may wait: the histories of several thousand customers that arrive in the same
+/// minute. Beyond that, events are dropped.
+const MOST_BYTES: usize = 2 << 20;
+
+/// How long an event waits for another that it can be combined with.
+pub const HELD: Duration = Duration::from_secs(10);
+
+/// The object that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The object.
+    pub key: ObjectKey,
+    /// Its uid.
+    pub uid: Option<Box<str>>,
+}
+
+/// Events of one object, to be written in this order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The object.
+    pub about: Subject,
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    pub messages: Vec<EventMessage>,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let texts = self.messages.iter().map(|message| message.text.len());
+        size_of::<Self>()
+            + size_of_val(self.messages.as_slice())
+            + self.about.key.qualified_name().len()
+            + self.about.uid.as_deref().unwrap_or_default().len()
+            + texts.sum::<usize>()
+    }
+}
+
+/// The line of events.
+#[derive(Default)]
+pub struct Line {
+    waiting: VecDeque<Waiting>,
+    held: HashMap<ObjectKey, Waiting>,
+    /// When held events are due, in this order. Entries of events that are no longer held are skipped.
+    due: VecDeque<(Time, ObjectKey)>,
+    bytes: usize,
+    closing: bool,
+}
+
+impl Line {
+    /// Adds the events of an object.
+    ///
+    /// # Errors
+    /// The number of events dropped, because too many wait.
+    pub fn add(&mut self, new: Waiting) -> Result<(), usize> {
+        let new = match self.take_held(&new.about.key) {
+            None => new,
+            Some(held) => match combined(&held.messages, &new.messages) {
+                Some(message) if held.about == new.about => Waiting {
+                    messages: vec![message],
+                    ..new
+                },
+                _ => {
+                    self.push(held);
+                    new
+                }
+            },
+        };
+        if self.bytes + new.bytes() > MOST_BYTES {
+            return Err(new.messages.len());
+        }
+        if self.closing || !may_be_combined(&new.messages) {
+            self.push(new);
+            return Ok(());
+        }
+        self.bytes += new.bytes();
+        self.due.push_back((new.at + HELD, new.about.key.clone()));
+        self.held.insert(new.about.key.clone(), new);
+        Ok(())
+    }
+
+    /// Takes the next events whose turn it is.
+    pub fn take(&mut self, now: Time) -> Option<Waiting> {
+        while self
+            .due
+            .front()
+            .is_some_and(|(due, _)| self.closing || *due <= now)
+        {
+            let Some((due, key)) = self.due.pop_front() else {
+                break;
+            };
+            // The object may have another event by now, which is due later.
+            if self.held.get(&key).is_some_and(|held| held.at + HELD == due)
+                && let Some(held) = self.take_held(&key)
+            {
+                self.push(held);
+            }
+        }
+        let next = self.waiting.pop_front()?;
+        self.bytes -= next.bytes();
+        Some(next)
+    }
+
+    /// When the next held event is due, if nothing else waits.
+    pub fn next_due(&self) -> Option<Time> {
+        self.due.front().map(|(due, _)| *due)
+    }
+
+    /// Holds nothing from now on: the process is about to end.
+    pub fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.held.is_empty()
+    }
+
+    fn push(&mut self, next: Waiting) {
+        self.bytes += next.bytes();
+        self.waiting.push_back(next);
+    }
+
+    fn take_held(&mut self, key: &ObjectKey) -> Option<Waiting> {
+        let held = self.held.remove(key)?;
+        self.bytes -= held.bytes();
+        Some(held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::events::Event;
+    use proptest::prelude::*;
+
+    fn waiting(number: u8, at: i64, events: &[Event]) -> Waiting {
+        Waiting {
+            about: Subject {
+                key: ObjectKey::service("n", &format!("customer-{number}")),
+                uid: Some("uid".into()),
+            },
+            at: Time(at),
+            messages: events
+                .iter()
+                .map(|event| EventMessage::new(*event, format!("{event}.")))
+                .collect(),
+        }
+    }
+
+    fn taken(line: &mut Line, now: i64) -> Vec<(i64, String)> {
+        let mut all = Vec::new();
+        while let Some(next) = line.take(Time(now)) {
+            all.extend(next.messages.into_iter().map(|message| (next.at.0, message.text)));
+        }
+        all
+    }
+
+    #[test]
+    fn a_service_that_is_ready_in_one_go_is_one_event() {
+        let mut line = Line::default();
+        line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
+        assert!(taken(&mut line, 9_999).is_empty(), "held");
+        line.add(waiting(1, 9_999, &[Event::Licensed])).unwrap();
+        let both = (9_999, "ConversionRequested. Licensed.".to_owned());
+        assert_eq!(taken(&mut line, 9_999), [both]);
+        assert!(line.is_empty() && line.bytes == 0);
+        assert!(taken(&mut line, 20_000).is_empty(), "it is not due again");
+        assert_eq!(line.next_due(), None);
+    }
+
+    #[test]
+    fn what_is_not_ready_in_one_go_is_written_in_order() {
+        let mut line = Line::default();
+        for (number, then) in [
+            (1, vec![Event::Licensed, Event::AwaitingLeadsJob]),
+            (2, vec![Event::TaskFailed]),
+        ] {
+            line.add(waiting(number, 0, &[Event::ConversionRequested]))
+                .unwrap();
+            line.add(waiting(number, 5, &then)).unwrap();
+        }
+        line.add(waiting(3, 1_000, &[Event::ConversionRequested]))
+            .unwrap();
+        let told = |at: i64, text: &str| (at, text.to_owned());
+        let first = [
+            told(0, "ConversionRequested."),
+            told(5, "Licensed."),
+            told(5, "AwaitingLeadsJob."),
+            told(0, "ConversionRequested."),
+            told(5, "TaskFailed."),
+        ];
+        assert_eq!(taken(&mut line, 1_000), first);
+        assert_eq!(line.next_due(), Some(Time(11_000)));
+        assert_eq!(
+            taken(&mut line, 11_000),
+            [told(1_000, "ConversionRequested.")],
+            "slow"
+        );
+    }
+
+    #[test]
+    fn another_object_of_the_same_name_is_not_combined() {
+        let mut line = Line::default();
+        line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
+        let mut other = waiting(1, 1, &[Event::Licensed]);
+        other.about.uid = Some("another".into());
+        line.add(other).unwrap();
+        assert_eq!(taken(&mut line, 1).len(), 2);
+    }
+
+    #[test]
+    fn nothing_is_held_at_the_end() {
+        let mut line = Line::default();
+        line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
+        line.close();
+        line.add(waiting(2, 0, &[Event::ConversionRequested])).unwrap();
+        assert_eq!(taken(&mut line, 0).len(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_bounded_and_nothing_is_lost(adds in prop::collection::vec((0u8..4, 0usize..4, 0i64..3_000), 1..200)) {
+            let kinds: [&[Event]; 4] = [&[Event::ConversionRequested], &[Event::Licensed], &[Event::Synced], &[Event::Licensed, Event::Synced]];
+            let (mut line, mut now, mut count, mut seen) = (Line::default(), 0, 0, 0);
+            for (number, kind, later) in adds {
+                now += later;
+                let new = waiting(number, now, kinds[kind]);
+                count += new.messages.len();
+                line.add(new).unwrap();
+                let all: usize = line.waiting.iter().chain(line.held.values()).map(Waiting::bytes).sum();
+                prop_assert_eq!(line.bytes, all);
+                if later % 3 == 0 {
+                    seen += taken(&mut line, now).iter().map(|(_, text)| text.matches('.').count()).sum::<usize>();
+                }
+            }
+            line.close();
+            seen += taken(&mut line, now).iter().map(|(_, text)| text.matches('.').count()).sum::<usize>();
+            prop_assert_eq!(seen, count);
+            prop_assert!(line.is_empty() && line.bytes == 0 && line.due.is_empty());
+        }
+    }
+}
