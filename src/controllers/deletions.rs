@@ -31,11 +31,10 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
     let of = |key: &ObjectKey| {
         for_kind!(key.kind(), K => {
             let object = K::stored(&context.cache).of(key)?;
-            // Only a few of thousands are being deleted, and the remaining checks cost more.
             asking(&*object).filter(|_| object.deletes())
         })
     };
-    let keys = context.cache.index.on(platform);
+    let keys = context.tallies.deleting(platform);
     keys.iter().filter_map(of).collect()
 }
 
@@ -123,13 +122,7 @@ pub fn waits(facts: &Facts) -> bool {
 /// Called after the breaker has counted: enqueues the objects being deleted.
 pub fn counted(context: &Context, platform: &LivePlatform) {
     let name = platform.metadata.name.clone().unwrap_or_default();
-    let deleting = |key: &ObjectKey| {
-        for_kind!(key.kind(), K => K::stored(&context.cache)
-            .of(key)
-            .is_some_and(|object| asking(&*object).is_some()))
-    };
-    let keys = context.cache.index.on(&name);
-    context.enqueue_all(keys.into_iter().filter(deleting), Priority::Effect);
+    context.enqueue_all(context.tallies.deleting(&name), Priority::Effect);
 }
 
 /// Called when an object is gone. While deletions are held, the platform object counts again: the last one

@@ -2,7 +2,8 @@
 
 use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::policy::CreatePace;
-use oc_domain::record::{OperationId, Record};
+use oc_domain::record::{Job, OperationId, Record};
+use oc_domain::time::Time;
 
 use crate::cluster::cache::Cache;
 use crate::cluster::key::ObjectKey;
@@ -122,6 +123,10 @@ pub struct Noted {
     pub has: Has,
     /// How long its create takes, with the id of that operation.
     pub pace: Option<(CreatePace, OperationId)>,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
+    /// Since when it waits for each job, in the order of [`Job::ALL`].
+    pub due: [Option<Time>; 2],
 }
 
 /// A kind whose objects may have something on a platform. The defaults are for a kind that never has.
@@ -145,6 +150,8 @@ impl Counted for Lead {
         Some(Noted {
             has: Has::of_lead(self, &cache.record_of_lead(key, self)),
             pace: None,
+            deleting: self.metadata.deletion_timestamp.is_some(),
+            due: [None; 2],
         })
     }
 
@@ -164,6 +171,8 @@ impl Counted for OcEssentialService {
         Some(Noted {
             has: Has::of_service(self, &record),
             pace,
+            deleting: self.metadata.deletion_timestamp.is_some(),
+            due: Job::ALL.map(|job| record.job(job).waits_since()),
         })
     }
 

@@ -1,13 +1,14 @@
 //! Counts per platform, updated as objects change, so that the pass of one object never walks over all of
-//! them: the recorded ids that the newest lists lack (`oc_domain::absence`), and how long creates take
-//! (`oc_domain::policy::slowest_create`).
+//! them: the recorded ids that the newest lists lack (`oc_domain::absence`), how long creates take
+//! (`oc_domain::policy::slowest_create`), which objects are being deleted, and since when services wait for
+//! each job.
 //!
 //! An object is entered after each version that a store takes in, always as the store has it by then, so of
 //! two concurrent entries the later one enters the newer version. Only a new list is compared with all
 //! objects, by the first caller that asks; that costs little compared with reading the list.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use oc_domain::absence::AbsenceCount;
@@ -67,13 +68,15 @@ struct Tally {
     missing: HashMap<String, usize>,
     took: BTreeMap<(Duration, u64), OperationId>,
     run: BTreeMap<(Time, u64), OperationId>,
+    deleting: BTreeSet<ObjectKey>,
+    due: [BTreeSet<(Time, u64)>; 2],
 }
 
 impl Tally {
     fn enter(&mut self, key: &ObjectKey, noted: Noted) {
         let Some(entered) = self.entered.get_mut(key) else {
             self.numbers += 1;
-            self.pace(self.numbers, noted.pace.clone());
+            self.keep(self.numbers, key, &noted);
             self.changed.insert(key.clone());
             self.entered.insert(
                 key.clone(),
@@ -88,12 +91,13 @@ impl Tally {
         if entered.noted.has != noted.has {
             self.changed.insert(key.clone());
         }
-        let (number, now) = (entered.number, noted.pace.clone());
-        let before = std::mem::replace(&mut entered.noted, noted).pace;
-        if before != now {
-            self.unpace(number, before);
-            self.pace(number, now);
+        if entered.noted == noted {
+            return;
         }
+        let number = entered.number;
+        let before = std::mem::replace(&mut entered.noted, noted.clone());
+        self.unkeep(number, key, &before);
+        self.keep(number, key, &noted);
     }
 
     fn leave(&mut self, key: &ObjectKey) {
@@ -101,25 +105,35 @@ impl Tally {
             return;
         };
         self.changed.remove(key);
-        self.unpace(entered.number, entered.noted.pace);
+        self.unkeep(entered.number, key, &entered.noted);
         if entered.recorded != Recorded::Nothing {
             self.left.push(entered.recorded);
         }
     }
 
-    fn pace(&mut self, number: u64, pace: Option<(CreatePace, OperationId)>) {
-        match pace {
-            Some((CreatePace::Took(span), id)) => drop(self.took.insert((span, number), id)),
-            Some((CreatePace::Runs(since), id)) => drop(self.run.insert((since, number), id)),
+    fn keep(&mut self, number: u64, key: &ObjectKey, noted: &Noted) {
+        match &noted.pace {
+            Some((CreatePace::Took(span), id)) => drop(self.took.insert((*span, number), id.clone())),
+            Some((CreatePace::Runs(since), id)) => drop(self.run.insert((*since, number), id.clone())),
             None => {}
+        }
+        if noted.deleting {
+            self.deleting.insert(key.clone());
+        }
+        for (kept, due) in self.due.iter_mut().zip(noted.due) {
+            kept.extend(due.map(|due| (due, number)));
         }
     }
 
-    fn unpace(&mut self, number: u64, pace: Option<(CreatePace, OperationId)>) {
-        match pace {
-            Some((CreatePace::Took(span), _)) => drop(self.took.remove(&(span, number))),
-            Some((CreatePace::Runs(since), _)) => drop(self.run.remove(&(since, number))),
+    fn unkeep(&mut self, number: u64, key: &ObjectKey, noted: &Noted) {
+        match &noted.pace {
+            Some((CreatePace::Took(span), _)) => drop(self.took.remove(&(*span, number))),
+            Some((CreatePace::Runs(since), _)) => drop(self.run.remove(&(*since, number))),
             None => {}
+        }
+        self.deleting.remove(key);
+        for (kept, due) in self.due.iter_mut().zip(noted.due) {
+            due.map(|due| kept.remove(&(due, number)));
         }
     }
 
@@ -261,6 +275,23 @@ impl Tallies {
             .tallies
             .get(platform)?
             .slowest_create(now, own, deadline)
+    }
+
+    /// The objects on a platform that are being deleted, in order.
+    pub fn deleting(&self, platform: &str) -> Vec<ObjectKey> {
+        let state = self.state();
+        let tally = state.tallies.get(platform);
+        tally.map_or_else(Vec::new, |tally| tally.deleting.iter().cloned().collect())
+    }
+
+    /// Since when services of a platform wait for each job: the earliest and the latest.
+    pub fn due(&self, platform: &str) -> [Option<(Time, Time)>; 2] {
+        let state = self.state();
+        let Some(tally) = state.tallies.get(platform) else {
+            return [None; 2];
+        };
+        let ends = |due: &BTreeSet<(Time, u64)>| Some((due.first()?.0, due.last()?.0));
+        [ends(&tally.due[0]), ends(&tally.due[1])]
     }
 }
 

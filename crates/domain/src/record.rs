@@ -201,6 +201,14 @@ pub struct JobRecord {
     pub completed: Option<Time>,
 }
 
+impl JobRecord {
+    /// Since when the job is due, while no run of it is known to be done.
+    pub fn waits_since(&self) -> Option<Time> {
+        self.due
+            .filter(|_| matches!(self.state, JobState::Due | JobState::Requested))
+    }
+}
+
 /// Everything that a lead or a service object remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {

@@ -8,14 +8,13 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{ChangeResult, Query, Step};
 use oc_domain::facts::Fact;
 use oc_domain::platform::{
-    DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide, index,
+    DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide,
 };
 use oc_domain::record::Job;
 
 use crate::cluster::address;
-use crate::cluster::key::Kind;
 use crate::cluster::reading::{self, trigger};
-use crate::cluster::record::{self, LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, job, requested};
+use crate::cluster::record::{self, LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, requested};
 use crate::controllers::audit::AuditRecord;
 use crate::controllers::context::Context;
 use crate::controllers::live_platform::discovery;
@@ -60,34 +59,6 @@ fn desired(
             .or(undiscovered),
         remark,
     }
-}
-
-/// Since when services of this platform have been waiting for each job.
-fn waiting(context: &Context, platform: &str) -> [Waiting; 2] {
-    let mut waiting = [Waiting::default(); 2];
-    let keys = context.cache.index.on(platform);
-    for key in keys.iter().filter(|key| key.kind() == Kind::OcEssentialService) {
-        let Some(object) = context.cache.services.of(key) else {
-            continue;
-        };
-        let Some(sync) = object.status.as_ref().and_then(|status| status.sync.as_ref()) else {
-            continue;
-        };
-        for which in Job::ALL {
-            let record = job(&sync.jobs, which.name());
-            let open = matches!(
-                record.state,
-                oc_domain::record::JobState::Due | oc_domain::record::JobState::Requested
-            );
-            if let Some(due) = record.due.filter(|_| open) {
-                let slot = &mut waiting[index(which)].due;
-                *slot = Some(slot.map_or((due, due), |(earliest, latest)| {
-                    (due.min(earliest), due.max(latest))
-                }));
-            }
-        }
-    }
-    waiting
 }
 
 /// The result of the steps of a pass.
@@ -136,7 +107,7 @@ pub(super) async fn drive(
     let mut facts = PlatformFacts {
         leads: Fact::Unread,
         services: Fact::Unread,
-        waiting: waiting(context, &name),
+        waiting: context.tallies.due(&name).map(|due| Waiting { due }),
         counted: None,
         deletions: deletions::wanted(context, &name),
         answer: None,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cluster::record;
+use crate::cluster::stores::key_of;
 use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::runtime::clock;
@@ -12,6 +13,7 @@ use oc_api::{Lead, OcEssentialService};
 use oc_domain::model;
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
 use oc_domain::policy;
+use oc_domain::record::Job;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -91,6 +93,10 @@ enum Event {
         own: &'static str,
         deadline: Duration,
     },
+    /// Asks which objects are being deleted, and since when services wait for each job.
+    Waits {
+        platform: usize,
+    },
 }
 
 fn id() -> impl Strategy<Value = &'static str> {
@@ -116,8 +122,21 @@ fn operation() -> impl Strategy<Value = Value> {
 
 fn object() -> impl Strategy<Value = Value> {
     let intent = prop::option::of((any::<bool>(), id()));
-    (prop::option::of(operation()), any::<bool>(), prop::option::of(0u8..4), prop::option::of(0u8..4), intent, prop::bool::weighted(0.2), 0usize..2)
-        .prop_map(|(operation, read_back, told, annotated, intent, deleting, platform)| {
+    let jobs = prop::collection::vec(
+        (
+            any::<bool>(),
+            prop::sample::select(vec!["Due", "Requested", "Synced"]),
+            prop::option::of(0u8..8),
+        ),
+        0..3,
+    );
+    (prop::option::of(operation()), any::<bool>(), prop::option::of(0u8..4), prop::option::of(0u8..4), intent, prop::bool::weighted(0.2), 0usize..2, jobs)
+        .prop_map(|(operation, read_back, told, annotated, intent, deleting, platform, jobs)| {
+            let job = |(leads, state, due): (bool, &str, Option<u8>)| {
+                let which = if leads { Job::Leads } else { Job::Trunks };
+                json!({"name": which.name(), "state": state, "dueTime": due.map(at)})
+            };
+            let jobs: Vec<_> = jobs.into_iter().map(job).collect();
             let mut annotations = serde_json::Map::new();
             if let Some((create, id)) = intent {
                 let kind = if create { "Create" } else { "Delete" };
@@ -130,7 +149,7 @@ fn object() -> impl Strategy<Value = Value> {
                 "spec": {"platform": PLATFORMS[platform], "shortName": "Contoso", "fullName": "Contoso"},
                 "status": {
                     "operation": operation, "leadId": told.map(guid).filter(|_| read_back), "licenseType": read_back.then_some("OC Essential"),
-                    "umpCustomerGuid": told.map(guid),
+                    "umpCustomerGuid": told.map(guid), "sync": {"state": "Due", "jobs": jobs},
                 },
             })
         })
@@ -144,6 +163,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => some().prop_map(Event::Services),
         1 => some().prop_map(Event::Leads),
         4 => (0usize..2, any::<bool>()).prop_map(|(platform, anew)| Event::Asks { platform, anew }),
+        2 => (0usize..2).prop_map(|platform| Event::Waits { platform }),
         2 => (0usize..2, id(), prop::sample::select(vec![Duration::from_secs(3), Duration::MAX])).prop_map(|(platform, own, deadline)| Event::Paces { platform, own, deadline }),
     ]
 }
@@ -245,6 +265,38 @@ fn slowest(
         }
     });
     policy::slowest_create(now, own, deadline, operations.iter())
+}
+
+/// The objects on a platform that are being deleted.
+fn deleting(context: &Context, platform: &str) -> Vec<ObjectKey> {
+    let mut keys = Vec::new();
+    context.cache.leads.for_each(|object| {
+        if object.spec.platform == platform && object.metadata.deletion_timestamp.is_some() {
+            keys.push(key_of(&**object));
+        }
+    });
+    context.cache.services.for_each(|object| {
+        if object.spec.platform.as_deref() == Some(platform) && object.metadata.deletion_timestamp.is_some() {
+            keys.push(key_of(&**object));
+        }
+    });
+    keys.sort();
+    keys
+}
+
+/// The earliest and the latest time since which a service of a platform waits for a job.
+fn due(context: &Context, platform: &str, which: Job) -> Option<(Time, Time)> {
+    let mut times = Vec::new();
+    context.cache.services.for_each(|object| {
+        let sync = object.status.as_ref().and_then(|status| status.sync.as_ref());
+        if object.spec.platform.as_deref() == Some(platform)
+            && let Some(job) = sync.and_then(|sync| sync.jobs.iter().find(|job| job.name == which.name()))
+            && job.state != oc_api::SyncState::Synced
+        {
+            times.extend(job.due_time.as_ref().map(|due| clock::time(due.0)));
+        }
+    });
+    Some((*times.iter().min()?, *times.iter().max()?))
 }
 
 /// The objects of a test run, and how they come and go.
@@ -362,6 +414,12 @@ proptest! {
                     let (now, own) = (clock::time(at(6).parse().unwrap()), OperationId(own.into()));
                     let kept = world.context.tallies.slowest_create(PLATFORMS[platform], now, &own, deadline);
                     prop_assert_eq!(kept, slowest(&world.context, PLATFORMS[platform], now, &own, deadline));
+                }
+                Event::Waits { platform } => {
+                    let (context, platform) = (&world.context, PLATFORMS[platform]);
+                    prop_assert_eq!(context.tallies.deleting(platform), deleting(context, platform));
+                    let waits = Job::ALL.map(|job| due(context, platform, job));
+                    prop_assert_eq!(context.tallies.due(platform), waits);
                 }
             }
         }
