@@ -248,7 +248,7 @@ async fn write_status<K: ManagedResource>(
         return Ok(known.clone());
     };
     let patch = StatusPatch {
-        metadata: Version {
+        metadata: Precondition {
             uid: known.meta().uid.as_deref(),
             resource_version: known.meta().resource_version.as_deref(),
         },
@@ -276,13 +276,14 @@ async fn answer<K: ManagedResource>(
 /// A merge patch of a status, for one version of an object.
 #[derive(Debug, Serialize)]
 struct StatusPatch<'a> {
-    metadata: Version<'a>,
+    metadata: Precondition<'a>,
     status: Cow<'a, RawValue>,
 }
 
+/// The version of the object that the patch is for.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Version<'a> {
+struct Precondition<'a> {
     uid: Option<&'a str>,
     resource_version: Option<&'a str>,
 }

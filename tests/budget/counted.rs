@@ -41,6 +41,7 @@ impl Counted {
 }
 
 /// Runs the operator, and writes its counts to the file for them.
+#[allow(clippy::disallowed_methods, reason = "a setting of this program, not of the operator, and a thread of its own")]
 pub fn operator(allocator: &'static StatsAlloc<System>) -> Result<ExitCode> {
     let file = std::path::PathBuf::from(std::env::var_os(FILE).context("the file for the counts")?);
     let next = file.with_extension("next");

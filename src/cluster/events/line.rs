@@ -30,7 +30,7 @@ pub struct Subject {
 
 /// Events of one object, to be written in this order.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct PendingEvents {
     /// The object.
     pub about: Subject,
     /// When it happened.
@@ -39,7 +39,7 @@ pub struct Waiting {
     pub messages: Vec<EventMessage>,
 }
 
-impl Waiting {
+impl PendingEvents {
     fn bytes(&self) -> usize {
         let texts = self.messages.iter().map(|message| message.text.len());
         size_of::<Self>()
@@ -53,8 +53,8 @@ impl Waiting {
 /// The line of events.
 #[derive(Default)]
 pub struct Line {
-    waiting: VecDeque<Waiting>,
-    held: HashMap<ObjectKey, Waiting>,
+    waiting: VecDeque<PendingEvents>,
+    held: HashMap<ObjectKey, PendingEvents>,
     /// When held events are due, in this order. Entries of events that are no longer held are skipped.
     due: VecDeque<(Time, ObjectKey)>,
     bytes: usize,
@@ -66,11 +66,11 @@ impl Line {
     ///
     /// # Errors
     /// The number of events dropped, because too many wait.
-    pub fn add(&mut self, new: Waiting) -> Result<(), usize> {
+    pub fn add(&mut self, new: PendingEvents) -> Result<(), usize> {
         let new = match self.take_held(&new.about.key) {
             None => new,
             Some(held) => match combined(&held.messages, &new.messages) {
-                Some(message) if held.about == new.about => Waiting {
+                Some(message) if held.about == new.about => PendingEvents {
                     messages: vec![message],
                     ..new
                 },
@@ -94,19 +94,15 @@ impl Line {
     }
 
     /// Takes the next events whose turn it is.
-    pub fn take(&mut self, now: Time) -> Option<Waiting> {
-        while self
-            .due
-            .front()
-            .is_some_and(|(due, _)| self.closing || *due <= now)
-        {
-            let Some((due, key)) = self.due.pop_front() else {
+    pub fn take(&mut self, now: Time) -> Option<PendingEvents> {
+        while let Some((due, key)) = self.due.front() {
+            // The object may have no held event any more, or another one, which is due later.
+            let is_held = self.held.get(key).is_some_and(|held| held.at + HELD == *due);
+            if is_held && *due > now && !self.closing {
                 break;
-            };
-            // The object may have another event by now, which is due later.
-            if self.held.get(&key).is_some_and(|held| held.at + HELD == due)
-                && let Some(held) = self.take_held(&key)
-            {
+            }
+            let key = self.due.pop_front().filter(|_| is_held).map(|(_, key)| key);
+            if let Some(held) = key.and_then(|key| self.take_held(&key)) {
                 self.push(held);
             }
         }
@@ -130,12 +126,12 @@ impl Line {
         self.waiting.is_empty() && self.held.is_empty()
     }
 
-    fn push(&mut self, next: Waiting) {
+    fn push(&mut self, next: PendingEvents) {
         self.bytes += next.bytes();
         self.waiting.push_back(next);
     }
 
-    fn take_held(&mut self, key: &ObjectKey) -> Option<Waiting> {
+    fn take_held(&mut self, key: &ObjectKey) -> Option<PendingEvents> {
         let held = self.held.remove(key)?;
         self.bytes -= held.bytes();
         Some(held)
@@ -148,8 +144,8 @@ mod tests {
     use oc_domain::events::Event;
     use proptest::prelude::*;
 
-    fn waiting(number: u8, at: i64, events: &[Event]) -> Waiting {
-        Waiting {
+    fn waiting(number: u8, at: i64, events: &[Event]) -> PendingEvents {
+        PendingEvents {
             about: Subject {
                 key: ObjectKey::service("n", &format!("customer-{number}")),
                 uid: Some("uid".into()),
@@ -242,7 +238,7 @@ mod tests {
                 let new = waiting(number, now, kinds[kind]);
                 count += new.messages.len();
                 line.add(new).unwrap();
-                let all: usize = line.waiting.iter().chain(line.held.values()).map(Waiting::bytes).sum();
+                let all: usize = line.waiting.iter().chain(line.held.values()).map(PendingEvents::bytes).sum();
                 prop_assert_eq!(line.bytes, all);
                 if later % 3 == 0 {
                     seen += taken(&mut line, now).iter().map(|(_, text)| text.matches('.').count()).sum::<usize>();
