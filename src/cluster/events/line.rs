@@ -17,7 +17,7 @@ use crate::cluster::key::ObjectKey;
 const MOST_BYTES: usize = 2 << 20;
 
 /// How long an event waits for another that it can be combined with.
-pub const HELD: Duration = Duration::from_secs(10);
+pub const HELD: Duration = Duration::from_secs(30);
 
 /// The object that an event is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,12 +170,12 @@ mod tests {
     fn a_service_that_is_ready_in_one_go_is_one_event() {
         let mut line = Line::default();
         line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
-        assert!(taken(&mut line, 9_999).is_empty(), "held");
-        line.add(waiting(1, 9_999, &[Event::Licensed])).unwrap();
-        let both = (9_999, "ConversionRequested. Licensed.".to_owned());
-        assert_eq!(taken(&mut line, 9_999), [both]);
+        assert!(taken(&mut line, 29_999).is_empty(), "held");
+        line.add(waiting(1, 29_999, &[Event::Licensed])).unwrap();
+        let both = (29_999, "ConversionRequested. Licensed.".to_owned());
+        assert_eq!(taken(&mut line, 29_999), [both]);
         assert!(line.is_empty() && line.bytes == 0);
-        assert!(taken(&mut line, 20_000).is_empty(), "it is not due again");
+        assert!(taken(&mut line, 60_000).is_empty(), "it is not due again");
         assert_eq!(line.next_due(), None);
     }
 
@@ -201,9 +201,9 @@ mod tests {
             told(5, "TaskFailed."),
         ];
         assert_eq!(taken(&mut line, 1_000), first);
-        assert_eq!(line.next_due(), Some(Time(11_000)));
+        assert_eq!(line.next_due(), Some(Time(31_000)));
         assert_eq!(
-            taken(&mut line, 11_000),
+            taken(&mut line, 31_000),
             [told(1_000, "ConversionRequested.")],
             "slow"
         );
