@@ -66,7 +66,8 @@ pub async fn nothing_is_told_again(scene: Scene, stage: Arc<Stage>) -> Result<()
         anyhow::Ok(names)
     };
     let (before, versions, lists) = (told().await?, scene.versions::<OcEssentialService>().await?, scene.calls("services.list").await?);
-    ensure!(before.len() >= 5, "the first process told something: {before:?}");
+    // Licensed, LeadActive, LeadNotActive and PlatformConnected, or more if the service was slow.
+    ensure!(before.len() >= 4, "the first process told something: {before:?}");
     stage.restart_operator()?;
     scene.annotate::<OcEssentialService>("contoso", "operatorconnect.dev/reconcile-requested-at", "after").await?;
     let handled = |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("after"));
