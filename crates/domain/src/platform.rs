@@ -210,7 +210,10 @@ fn next_step(
     } else {
         desired.observe_interval
     };
-    let not_before = if desired.reconcile_requested {
+    // After a failure, an earlier list does not prove that the platform answers again. A credential that is
+    // tried beside the working one fails without such doubt.
+    let failed = facts.failures > 0 && desired.unfollowed.is_none();
+    let not_before = if desired.reconcile_requested || failed {
         now
     } else {
         now - interval * 3 / 4

@@ -1,7 +1,7 @@
 //! The platform object: its lists, its troubles, and the runs of the jobs.
 
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
-use oc_domain::decision::{ChangeResult, Step};
+use oc_domain::decision::{ChangeResult, Query, Step};
 use oc_domain::facts::Fact;
 use oc_domain::platform::{DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide};
 use oc_domain::policy::JobTrigger;
@@ -96,6 +96,13 @@ fn the_lists_are_read_each_interval() {
     // Read again when the interval is over; a young list is kept; and the two are read together, so a part of the interval is enough.
     assert!((NOW - secs(600)..=NOW - secs(300)).contains(&since(&desired())), "{:?}", since(&desired()));
     assert_eq!(since(&DesiredPlatform { reconcile_requested: true, ..desired() }), NOW);
+    // After a failure, an earlier list does not prove that the platform answers again.
+    let failed = PlatformFacts { failures: 1, services: Fact::Unread, ..facts() };
+    let after = |desired: &DesiredPlatform| decide(NOW, desired, &PlatformRecord::default(), &failed).step;
+    assert_eq!(after(&desired()), Step::Observe(Query::Services, NOW));
+    // Not while a changed credential is tried: the lists come over the connection that works.
+    let tries = DesiredPlatform { unfollowed: Some(Trouble::new(Reason::ProgressingWithRetry, "x")), ..desired() };
+    assert_eq!(after(&tries), Step::Observe(Query::Services, NOW - secs(450)));
     let older = PlatformFacts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
     assert_eq!(decide(NOW, &desired(), &PlatformRecord::default(), &older).step, Step::Idle(NOW + secs(200)));
 }
