@@ -143,12 +143,19 @@ impl Index {
 #[derive(Default)]
 struct Tables {
     entries: HashMap<ObjectKey, Entry>,
-    by_platform: HashMap<String, BTreeSet<ObjectKey>>,
-    by_tenant: HashMap<(String, TenantId), FewKeys>,
-    by_name: HashMap<(String, String), FewKeys>,
+    platforms: HashMap<String, PlatformTables>,
     by_lead: HashMap<store::ObjectName, FewKeys>,
     places: HashMap<String, Place>,
     at_place: HashMap<Place, BTreeSet<String>>,
+}
+
+/// The objects of one `LivePlatform`.
+#[derive(Default)]
+struct PlatformTables {
+    all: BTreeSet<ObjectKey>,
+    by_tenant: HashMap<TenantId, FewKeys>,
+    /// By the short name in lower case.
+    by_name: HashMap<String, FewKeys>,
 }
 
 /// Almost always one, so that it needs no allocation of its own. In order.
@@ -202,11 +209,26 @@ fn take<K: Eq + Hash, V: Keys>(map: &mut HashMap<K, V>, at: &K, key: &V::Key) {
     }
 }
 
-fn listed<'a, K: Eq + Hash, V>(map: &'a HashMap<K, V>, at: &K) -> Vec<ObjectKey>
-where
-    &'a V: IntoIterator<Item = &'a ObjectKey>,
-{
-    map.get(at).into_iter().flatten().cloned().collect()
+impl PlatformTables {
+    fn put(&mut self, key: &ObjectKey, entry: &Entry) {
+        self.all.put(key);
+        if let Some(tenant) = &entry.tenant {
+            put(&mut self.by_tenant, *tenant, key);
+        }
+        if let Some(name) = &entry.short_name {
+            put(&mut self.by_name, fold_case(name), key);
+        }
+    }
+
+    fn take(&mut self, key: &ObjectKey, entry: &Entry) {
+        self.all.take(key);
+        if let Some(tenant) = &entry.tenant {
+            take(&mut self.by_tenant, tenant, key);
+        }
+        if let Some(name) = &entry.short_name {
+            take(&mut self.by_name, &fold_case(name), key);
+        }
+    }
 }
 
 impl Tables {
@@ -226,11 +248,20 @@ impl Tables {
     }
 
     fn siblings(&self, platform: &str) -> BTreeSet<String> {
-        let same = self
-            .place(platform)
-            .and_then(|place| self.at_place.get(place))
-            .cloned();
-        same.unwrap_or_else(|| BTreeSet::from([platform.to_owned()]))
+        self.names_at(platform).map(str::to_owned).collect()
+    }
+
+    /// The names of the `LivePlatform` objects that point to the same place, in order.
+    fn names_at<'a>(&'a self, platform: &'a str) -> impl Iterator<Item = &'a str> {
+        let same = self.place(platform).and_then(|place| self.at_place.get(place));
+        let own = same.is_none().then_some(platform);
+        same.into_iter().flatten().map(String::as_str).chain(own)
+    }
+
+    /// The objects of all `LivePlatform` objects that point to the same place.
+    fn tables_at<'a>(&'a self, platform: &'a str) -> impl Iterator<Item = &'a PlatformTables> {
+        self.names_at(platform)
+            .filter_map(|name| self.platforms.get(name))
     }
 
     fn first_at(&self, place: &str) -> Option<String> {
@@ -243,13 +274,10 @@ impl Tables {
             return None;
         }
         let before = self.leave(key);
-        put(&mut self.by_platform, entry.platform.clone(), key);
-        if let Some(tenant) = &entry.tenant {
-            put(&mut self.by_tenant, (entry.platform.clone(), *tenant), key);
-        }
-        if let Some(name) = &entry.short_name {
-            put(&mut self.by_name, (entry.platform.clone(), fold_case(name)), key);
-        }
+        self.platforms
+            .entry(entry.platform.clone())
+            .or_default()
+            .put(key, &entry);
         if let Some(lead) = &entry.lead {
             put(&mut self.by_lead, lead.clone(), key);
         }
@@ -259,12 +287,11 @@ impl Tables {
 
     fn leave(&mut self, key: &ObjectKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        take(&mut self.by_platform, &entry.platform, key);
-        if let Some(tenant) = &entry.tenant {
-            take(&mut self.by_tenant, &(entry.platform.clone(), *tenant), key);
-        }
-        if let Some(name) = &entry.short_name {
-            take(&mut self.by_name, &(entry.platform.clone(), fold_case(name)), key);
+        if let Some(platform) = self.platforms.get_mut(&entry.platform) {
+            platform.take(key, &entry);
+            if platform.all.is_empty() {
+                self.platforms.remove(&entry.platform);
+            }
         }
         if let Some(lead) = &entry.lead {
             take(&mut self.by_lead, lead, key);
@@ -277,14 +304,12 @@ impl Tables {
     }
 
     fn on(&self, platform: &str) -> Vec<ObjectKey> {
-        listed(&self.by_platform, &platform.to_owned())
+        let on = self.platforms.get(platform);
+        on.into_iter().flat_map(|on| &on.all).cloned().collect()
     }
 
     fn at(&self, platform: &str) -> Vec<ObjectKey> {
-        self.siblings(platform)
-            .iter()
-            .flat_map(|sibling| self.on(sibling))
-            .collect()
+        self.tables_at(platform).flat_map(|on| &on.all).cloned().collect()
     }
 
     fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
@@ -296,33 +321,30 @@ impl Tables {
     }
 
     fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
-        self.siblings(platform)
-            .into_iter()
-            .flat_map(|sibling| listed(&self.by_tenant, &(sibling, *tenant)))
-            .collect()
+        let of = self.tables_at(platform).filter_map(|on| on.by_tenant.get(tenant));
+        of.flatten().cloned().collect()
     }
 
     fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
         let name = fold_case(name);
-        self.siblings(platform)
-            .into_iter()
-            .flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone())))
-            .collect()
+        let named = self.tables_at(platform).filter_map(|on| on.by_name.get(&name));
+        named.flatten().cloned().collect()
     }
 
     fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
-        listed(&self.by_lead, lead)
+        self.by_lead.get(lead).into_iter().flatten().cloned().collect()
     }
 
     fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
-        let mut keys = BTreeSet::new();
-        if let Some(tenant) = &entry.tenant {
-            keys.extend(self.of_tenant(&entry.platform, tenant));
-        }
-        if let Some(name) = &entry.short_name {
-            keys.extend(self.named(&entry.platform, name));
-        }
-        keys
+        let of_tenant = entry
+            .tenant
+            .iter()
+            .flat_map(|tenant| self.of_tenant(&entry.platform, tenant));
+        let named = entry
+            .short_name
+            .iter()
+            .flat_map(|name| self.named(&entry.platform, name));
+        of_tenant.chain(named).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use kube::Resource;
+use smallvec::SmallVec;
 
 pub use crate::cluster::kind::Kind;
 
@@ -30,7 +31,12 @@ pub fn qualified_name<K: Resource>(object: &K) -> QualifiedName {
 
 /// Joins a namespace and a name.
 pub fn qualify(namespace: &str, name: &str) -> QualifiedName {
-    [namespace, "/", name].concat().into()
+    // On the stack unless it is long: keys are made all the time.
+    let mut text = SmallVec::<[u8; 128]>::new();
+    text.extend_from_slice(namespace.as_bytes());
+    text.push(b'/');
+    text.extend_from_slice(name.as_bytes());
+    Arc::from(String::from_utf8_lossy(&text))
 }
 
 impl ObjectKey {

@@ -87,7 +87,15 @@ pub fn after(
 /// Whether the known lists are complete, and newer than those that the pass read.
 fn whole_meanwhile(context: &Context, key: &ObjectKey, pass: &Pass) -> bool {
     let platform = context.cache.index.platform_of(key);
-    let inventory = platform.and_then(|platform| context.connections.of(&platform)?.inventory.ok());
+    let inventory = platform.and_then(|platform| {
+        context
+            .connections
+            .of(&platform)?
+            .inventory
+            .as_ref()
+            .ok()
+            .cloned()
+    });
     let read = pass.facts.lists_read();
     inventory
         .zip(read)

@@ -204,10 +204,8 @@ impl Platform {
             return;
         };
         // Without a current connection, what the last working one read is what is known.
-        let inventory = connected
-            .inventory
-            .ok()
-            .or(connected.last_good.map(|good| good.inventory));
+        let good = connected.last_good.as_ref().map(|good| &good.inventory);
+        let inventory = connected.inventory.as_ref().ok().or(good);
         let Some(inventory) = inventory else { return };
         self.budget = Some(inventory.budget().used());
         let (leads, services) = (inventory.newest_leads(), inventory.newest_services());

@@ -117,14 +117,14 @@ pub struct CredentialBackoff {
 /// The connections to all platforms, by the name of the `LivePlatform`.
 #[derive(Default)]
 pub struct Connections {
-    connected: RwLock<HashMap<String, Connected>>,
+    connected: RwLock<HashMap<String, Arc<Connected>>>,
     backoffs: Mutex<HashMap<String, CredentialBackoff>>,
     rooms: Mutex<HashMap<Place, Weak<Room>>>,
 }
 
 impl Connections {
     /// Returns the connection to a platform; `None` before the platform's own first pass.
-    pub fn of(&self, platform: &str) -> Option<Connected> {
+    pub fn of(&self, platform: &str) -> Option<Arc<Connected>> {
         self.connected.read().get(platform).cloned()
     }
 
@@ -161,12 +161,12 @@ impl Connections {
         let before = {
             let mut connections = self.connected.write();
             match connected {
-                Some(connected) => connections.insert(platform.to_owned(), connected),
+                Some(connected) => connections.insert(platform.to_owned(), Arc::new(connected)),
                 None => connections.remove(platform),
             }
         };
         if let Some(before) = before
-            .and_then(|before| before.inventory.ok())
+            .and_then(|before| before.inventory.as_ref().ok().cloned())
             .filter(|before| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, before)))
         {
             before.give_up();
@@ -176,16 +176,12 @@ impl Connections {
     /// Makes callers that wait for a response over the current connection give up, because the platform is to
     /// be reached in another way.
     pub fn give_up(&self, platform: &str) {
-        let Some(Connected {
-            inventory, last_good, ..
-        }) = self.of(platform)
-        else {
+        let Some(connected) = self.of(platform) else {
             return;
         };
-        inventory
-            .into_iter()
-            .chain(last_good.map(|good| good.inventory))
-            .for_each(|inventory| inventory.give_up());
+        let good = connected.last_good.as_ref().map(|good| &good.inventory);
+        let inventories = connected.inventory.iter().chain(good);
+        inventories.for_each(|inventory| inventory.give_up());
     }
 
     /// Returns what a platform object waits for, if its credential fails.

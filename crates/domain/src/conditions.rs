@@ -101,7 +101,7 @@ impl Reason {
 
     /// Parses a reason. `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.to_string() == text)
+        Self::ALL.into_iter().find(|reason| is_shown_as(reason, text))
     }
 
     /// Returns whose move it is.
@@ -153,6 +153,19 @@ impl Reason {
             ),
         }
     }
+}
+
+/// Whether a value is displayed as this text. Every pass compares reasons, so this must not allocate.
+fn is_shown_as(value: &impl fmt::Display, text: &str) -> bool {
+    struct Rest<'a>(&'a str);
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+    let mut rest = Rest(text);
+    fmt::write(&mut rest, format_args!("{value}")).is_ok() && rest.0.is_empty()
 }
 
 impl fmt::Display for Reason {

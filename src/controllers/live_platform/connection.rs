@@ -42,14 +42,14 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
         .as_ref()
         .filter(|before| !failing && !due(context, before, object, now))
     {
-        return before.clone();
+        return Connected::clone(before);
     }
-    let refused = before.as_ref().is_some_and(Connected::refused);
+    let refused = before.as_ref().is_some_and(|before| before.refused());
     let last_good = before
         .as_ref()
         .and_then(|before| before.last_good.clone())
         .filter(|good| good.identity == identity(object));
-    let (place, numbers) = (place(object), numbers(object, before.as_ref()));
+    let (place, numbers) = (place(object), numbers(object, before.as_deref()));
     let connected = |fingerprint, inventory, trying| Connected {
         fingerprint,
         spec: spec(context, object),
@@ -65,7 +65,7 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
         (Err(NoCredential::Now(_)), Some(before))
             if before.inventory.is_ok() && before.spec == spec(context, object) =>
         {
-            return before.clone();
+            return Connected::clone(before);
         }
         (Err(NoCredential::Now(trouble) | NoCredential::Lasting(trouble)), _) => {
             return connected(String::new(), Err(trouble), None);
@@ -74,7 +74,7 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
     let same_spec = before
         .as_ref()
         .is_some_and(|before| before.inventory.is_ok() && before.spec == spec(context, object));
-    let known = known(before, last_good.as_ref(), &fingerprint);
+    let known = known(before.as_deref(), last_good.as_ref(), &fingerprint);
     let inventory = known.map_or_else(|| make(context, object, settings, credential, numbers), Ok);
     let proven = |good: &LastWorking| good.fingerprint == fingerprint;
     let stays = |good: &LastWorking| same_spec && !proven(good) && !refuses(&good.inventory);
@@ -93,16 +93,19 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
 
 /// The inventory made earlier from the same ingredients: the active one, the one being tried, or the last one
 /// that worked.
-fn known(before: Option<Connected>, good: Option<&LastWorking>, fingerprint: &str) -> Option<Arc<Inventory>> {
+fn known(
+    before: Option<&Connected>,
+    good: Option<&LastWorking>,
+    fingerprint: &str,
+) -> Option<Arc<Inventory>> {
     let tried = before
-        .as_ref()
-        .and_then(|before| before.trying.clone())
-        .map(|trying| (trying.fingerprint, trying.inventory));
-    let active = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
-    let good = good.map(|good| (good.fingerprint.clone(), Arc::clone(&good.inventory)));
+        .and_then(|before| before.trying.as_ref())
+        .map(|trying| (&trying.fingerprint, &trying.inventory));
+    let active = before.and_then(|before| Some((&before.fingerprint, before.inventory.as_ref().ok()?)));
+    let good = good.map(|good| (&good.fingerprint, &good.inventory));
     let mut all = [active, tried, good].into_iter().flatten();
-    all.find(|(known, _)| known == fingerprint)
-        .map(|(_, inventory)| inventory)
+    all.find(|(known, _)| *known == fingerprint)
+        .map(|(_, inventory)| Arc::clone(inventory))
 }
 
 /// Tries the credential that is not proven yet. Once a call with it succeeds, it becomes the active one.
@@ -252,7 +255,7 @@ fn make(
             if let Some(inventory) = context
                 .connections
                 .of(&name)
-                .and_then(|connected| connected.inventory.ok())
+                .and_then(|connected| connected.inventory.as_ref().ok().cloned())
             {
                 inventory.forget_failures();
             }
