@@ -31,8 +31,46 @@ pub async fn check(client: &Client) -> Vec<String> {
     failures.extend(two_writers(&leads, name).await);
     failures.extend(whole_statuses(&platforms, &leads, &services, name).await);
     failures.extend(later_columns(client, name).await);
+    failures.extend(selected(&leads, &services, name).await);
     for api in [platforms, leads, services] {
         api.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    failures
+}
+
+/// What a field selector finds: an object with a status, and one that no operator has seen.
+async fn selected(leads: &Api<DynamicObject>, services: &Api<DynamicObject>, name: &str) -> Vec<String> {
+    let (mut lead, mut service) = (crate::lead::least_object("unseen"), crate::service::least_object("unseen"));
+    lead["spec"] = json!({ "msTenantId": "33333333-3333-4333-8333-333333333333", "platform": "other" });
+    service["spec"] = json!({ "msTenantId": "33333333-3333-4333-8333-333333333333", "shortName": "Unseen", "fullName": "Unseen" });
+    for (api, object) in [(leads, lead), (services, service)] {
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+    let table: [(&Api<DynamicObject>, &str, &[&str]); 13] = [
+        (leads, "status.microsoftStatus=Active", &[name]),
+        (leads, "status.microsoftStatus=Active,status.licenseType=OC Essential", &[name]),
+        (leads, "status.microsoftStatus=Active,status.licenseType=None", &[]),
+        (leads, "status.microsoftStatus!=Active", &["unseen"]),
+        (leads, "status.origin=Consented", &[name]),
+        (leads, "spec.platform=other", &["unseen"]),
+        (leads, "spec.platform=default", &[name]),
+        (leads, "spec.msTenantId=33333333-3333-4333-8333-333333333333", &["unseen"]),
+        (services, "spec.msTenantId=33333333-3333-4333-8333-333333333333", &["unseen"]),
+        (services, "spec.shortName=Contoso_NL", &[name]),
+        (services, "spec.shortName=contoso_nl", &[]),
+        (services, "status.licenseType=OC Essential", &[name]),
+        (services, "status.licenseType=", &["unseen"]),
+    ];
+    let mut failures = Vec::new();
+    for (api, selector, expected) in table {
+        let found = match api.list(&ListParams::default().fields(selector)).await {
+            Ok(list) => list.items.iter().filter_map(|object| object.metadata.name.clone()).collect(),
+            Err(refused) => vec![refused.to_string()],
+        };
+        same(selector, &json!(found), &json!(expected), &mut failures);
+    }
+    for api in [leads, services] {
+        api.delete("unseen", &DeleteParams::default()).await.unwrap();
     }
     failures
 }

@@ -21,6 +21,11 @@ use super::schema::{self, immutable, rule_at};
     status = "LeadStatus",
     derive = "PartialEq",
     category = "operatorconnect",
+    selectable = ".spec.msTenantId",
+    selectable = ".spec.platform",
+    selectable = ".status.licenseType",
+    selectable = ".status.microsoftStatus",
+    selectable = ".status.origin",
     doc = "One Microsoft 365 tenant that can become, or has become, an Operator Connect customer.",
     printcolumn(
         name = "Company",
