@@ -54,7 +54,8 @@ fn full_object(name: &str) -> Value {
             } },
             "observeInterval": "10m",
             "requests": { "perSecond": 10, "burst": 20, "inFlight": 4 },
-            "leadDiscovery": { "namespace": "leads", "origins": ["Consented", "Consentless"], "countries": ["NL", "DE"], "labels": { "team": "voice" } },
+            "leadDiscovery": { "namespace": "leads", "origins": ["Consented", "Consentless"], "countries": ["NL", "DE"], "labels": { "team": "voice" },
+                "channels": [1574], "microsoftStatuses": ["Active"], "excludeTenants": ["22222222-2222-4222-8222-222222222222"] },
             "contactDetails": "Include",
             "shortNameRule": "Alphanumeric",
             "syncJobs": { "trigger": "Http", "http": { "leadsUrl": "https://jobs.example.com/leads?run=1", "trunksUrl": "http://jobs.oc.svc:8080/trunks", "method": "POST" } },
@@ -132,6 +133,11 @@ fn numbers() -> Vec<Case> {
     ]
 }
 
+/// That many tenant ids, all different.
+fn tenants(count: u32) -> Value {
+    (0..count).map(|number| format!("22222222-2222-4222-8222-{number:012}")).collect()
+}
+
 fn texts() -> Vec<Case> {
     vec![
         create("/spec/authentication/entra/tenantId", json!("contoso.onmicrosoft.com"), &["spec.authentication.entra.tenantId", "must be a GUID"]),
@@ -167,6 +173,22 @@ fn texts() -> Vec<Case> {
             &["spec.leadDiscovery.countries[0]", "must be an ISO 3166 country code of two capital letters"],
         ),
         create("/spec/leadDiscovery/countries", json!(["NL", "NL"]), &["spec.leadDiscovery.countries[1]", "Duplicate value"]),
+        create("/spec/leadDiscovery/channels", json!([]), &["spec.leadDiscovery.channels", "should have at least 1 items"]),
+        create("/spec/leadDiscovery/channels", json!([0]), &["spec.leadDiscovery.channels[0]", "should be greater than or equal to 1"]),
+        create("/spec/leadDiscovery/channels", json!(["1574"]), &["spec.leadDiscovery.channels[0]", "must be of type integer"]),
+        create("/spec/leadDiscovery/channels", json!([1, 1]), &["spec.leadDiscovery.channels[1]", "Duplicate value"]),
+        create("/spec/leadDiscovery/microsoftStatuses", json!([]), &["spec.leadDiscovery.microsoftStatuses", "should have at least 1 items"]),
+        create("/spec/leadDiscovery/microsoftStatuses", json!(["Active", "Active"]), &["spec.leadDiscovery.microsoftStatuses[1]", "Duplicate value"]),
+        create("/spec/leadDiscovery/microsoftStatuses", json!(["Active", "Suspended", "NotActive", "Removed"]), &[]),
+        create("/spec/leadDiscovery/excludeTenants", json!([]), &[]),
+        create("/spec/leadDiscovery/excludeTenants", json!(["Contoso"]), &["spec.leadDiscovery.excludeTenants[0]", "must be a lowercase GUID"]),
+        create("/spec/leadDiscovery/excludeTenants", tenants(1000), &[]),
+        create("/spec/leadDiscovery/excludeTenants", tenants(1001), &["spec.leadDiscovery.excludeTenants", "must have at most 1000 items"]),
+        create(
+            "/spec/leadDiscovery/excludeTenants",
+            json!(["22222222-2222-4222-8222-222222222222", "22222222-2222-4222-8222-222222222222"]),
+            &["spec.leadDiscovery.excludeTenants[1]", "Duplicate value"],
+        ),
         create("/spec/leadDiscovery/labels", json!({ "a b": "c" }), &["spec.leadDiscovery.labels", "keys must be label names"]),
         create("/spec/leadDiscovery/labels", json!({ "team": "not a value!" }), &["spec.leadDiscovery.labels", "must be a label value"]),
         create("/spec/leadDiscovery/labels", json!({ "example.com/team": "" }), &[]),
@@ -199,6 +221,11 @@ fn words() -> Vec<Case> {
     vec![
         create("/spec/allowedNamespaces/from", json!("Same"), &["spec.allowedNamespaces.from", r#"supported values: "All", "Selector", "None""#]),
         create("/spec/leadDiscovery/origins", json!(["Other"]), &["spec.leadDiscovery.origins[0]", r#"supported values: "Consented", "Consentless""#]),
+        create(
+            "/spec/leadDiscovery/microsoftStatuses",
+            json!(["Gone"]),
+            &["spec.leadDiscovery.microsoftStatuses[0]", r#"supported values: "Active", "Suspended", "NotActive", "Removed""#],
+        ),
         create("/spec/contactDetails", json!("Mask"), &["spec.contactDetails", r#"supported values: "Omit", "Include""#]),
         create("/spec/shortNameRule", json!("Any"), &["spec.shortNameRule", r#"supported values: "Portal", "Alphanumeric""#]),
         create("/spec/syncJobs/trigger", json!("Cron"), &["spec.syncJobs.trigger", r#"supported values: "Manual", "Http""#]),

@@ -18,6 +18,7 @@ pub mod common;
 pub mod condition;
 pub mod crds;
 pub mod lead;
+pub mod lead_discovery;
 pub mod live_platform;
 mod schema;
 pub mod service;
@@ -32,6 +33,7 @@ pub use common::{
 };
 pub use condition::ConditionType;
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
+pub use lead_discovery::{DiscoveredStatus, LeadDiscovery};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
 pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};
 pub use words::{CapabilityState, CircuitState, OperationKind, Outcome, SyncState};

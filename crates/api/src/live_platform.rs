@@ -1,13 +1,12 @@
 //! `LivePlatform`: one Live Platform, how to reach it, and how it may be used.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{ConfigMapKeyRef, Interval, JobStatus, LeadOrigin, SecretKeyRef};
+use super::common::{ConfigMapKeyRef, Interval, JobStatus, SecretKeyRef};
+use super::lead_discovery::LeadDiscovery;
 use super::schema::{self, rule, rule_at};
 use super::words::{CapabilityState, CircuitState};
 
@@ -84,8 +83,8 @@ pub struct LivePlatformSpec {
     /// same platform, the lowest value of each limit applies to all of them.
     #[serde(default)]
     pub requests: Requests,
-    /// If set, the operator creates a Lead object for each matching lead on the platform. If absent, it
-    /// creates none.
+    /// If set, the operator creates a Lead object for each matching lead on the platform, and again if somebody
+    /// deletes the object. If absent, it creates none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_discovery: Option<LeadDiscovery>,
     /// Whether people's names, email addresses and telephone numbers are copied into the cluster: Omit (the
@@ -236,33 +235,6 @@ impl Default for Requests {
             in_flight: four(),
         }
     }
-}
-
-/// Which leads on the platform get a Lead object automatically.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LeadDiscovery {
-    /// Namespace in which the operator creates the Lead objects.
-    #[schemars(schema_with = "schema::namespace")]
-    pub namespace: String,
-    /// Origins of the leads to create objects for: Consented, Consentless or both. Default: Consented.
-    #[serde(default = "consented")]
-    #[schemars(length(min = 1, max = 2))]
-    #[x_kube(merge_strategy = ListMerge::Set)]
-    pub origins: Vec<LeadOrigin>,
-    /// Only leads that consented to one of these countries, as ISO 3166 codes of two capital letters. If
-    /// absent, all leads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::countries")]
-    pub countries: Option<Vec<String>>,
-    /// Labels to set on the Lead objects.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::labels")]
-    pub labels: BTreeMap<String, String>,
-}
-
-fn consented() -> Vec<LeadOrigin> {
-    vec![LeadOrigin::Consented]
 }
 
 /// Whether personal data is copied into the cluster.

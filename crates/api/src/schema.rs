@@ -328,6 +328,18 @@ pub(super) fn countries(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "items": country, "minItems": 1, "maxItems": 300, "x-kubernetes-list-type": "set" })
 }
 
+/// A set of channel ids.
+pub(super) fn channels(_: &mut SchemaGenerator) -> Schema {
+    let channel = json_schema!({ "type": "integer", "format": "int64", "minimum": 1 });
+    json_schema!({ "type": "array", "items": channel, "minItems": 1, "maxItems": 300, "x-kubernetes-list-type": "set" })
+}
+
+/// A set of customers' tenant ids.
+pub(super) fn tenant_ids(generator: &mut SchemaGenerator) -> Schema {
+    let tenant = tenant_id(generator);
+    json_schema!({ "type": "array", "items": tenant, "maxItems": 1000, "x-kubernetes-list-type": "set" })
+}
+
 fn label_value() -> Schema {
     text(
         100,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::discovery::{Attempts, Name, Told, Used, name};
+use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name};
 use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
 use oc_domain::service::lead_that_counts;
@@ -21,8 +21,7 @@ use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
-use oc_api::live_platform::LeadDiscovery;
-use oc_api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
+use oc_api::{DiscoveredStatus, Lead, LeadDiscovery, LeadOrigin, LeadSpec, LivePlatform};
 
 /// How many characters of the API server's message are quoted.
 const SENTENCE: usize = 400;
@@ -43,11 +42,12 @@ pub async fn discover(
         return None;
     }
     let own = platform.name_any();
+    let wanted = wanted(rules);
     let mut missing: Vec<&Fact> = Vec::new();
     for lead in known
         .tenants()
         .filter_map(lead_that_counts)
-        .filter(|lead| wanted(rules, lead))
+        .filter(|lead| wanted.want(lead))
     {
         if !there(context, &own, rules, &lead.tenant).await {
             missing.push(lead);
@@ -193,20 +193,28 @@ pub fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option
     (!context.config.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
 }
 
-/// Whether the rules want an object for this lead. Removed leads stay in the platform's list forever (U-19),
-/// so an object for them would be noise.
-fn wanted(rules: &LeadDiscovery, lead: &Fact) -> bool {
-    let origin = if lead.consentless {
-        LeadOrigin::Consentless
-    } else {
-        LeadOrigin::Consented
+/// The rules as the decision takes them. The schema refuses a tenant id that can't be read.
+fn wanted(spec: &LeadDiscovery) -> Rules {
+    let status = |status: &DiscoveredStatus| match status {
+        DiscoveredStatus::Active => MicrosoftStatus::Active,
+        DiscoveredStatus::Suspended => MicrosoftStatus::Suspended,
+        DiscoveredStatus::NotActive => MicrosoftStatus::NotActive,
+        DiscoveredStatus::Removed => MicrosoftStatus::Removed,
     };
-    let country = rules.countries.as_ref().is_none_or(|wanted| {
-        lead.countries
-            .iter()
-            .any(|has| wanted.iter().any(|country| country.eq_ignore_ascii_case(has)))
-    });
-    lead.status != MicrosoftStatus::Removed && rules.origins.contains(&origin) && country
+    let excluded = spec.exclude_tenants.iter().flatten();
+    Rules {
+        consented: spec.origins.contains(&LeadOrigin::Consented),
+        consentless: spec.origins.contains(&LeadOrigin::Consentless),
+        countries: spec.countries.clone(),
+        channels: spec.channels.clone(),
+        statuses: spec
+            .microsoft_statuses
+            .as_ref()
+            .map(|wanted| wanted.iter().map(status).collect()),
+        excluded: excluded
+            .filter_map(|tenant| TenantId::parse(tenant).ok())
+            .collect(),
+    }
 }
 
 fn object(rules: &LeadDiscovery, platform: &str, name: &str, lead: &Fact) -> Lead {

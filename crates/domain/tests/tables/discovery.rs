@@ -1,6 +1,56 @@
-use oc_domain::discovery::{Attempts, Name, Told, Used, name};
+use std::collections::BTreeSet;
 
-use crate::common::{NOW, secs, tenant};
+use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name};
+use oc_domain::model::{Lead, MicrosoftStatus};
+
+use crate::common::{NOW, lead, secs, tenant};
+
+/// Each rule by itself, against the same leads: which of them it wants.
+#[test]
+fn each_rule_leaves_out_its_leads() {
+    let status = |status| Lead { status, ..lead() };
+    let other = || MicrosoftStatus::Other("Pending".into());
+    let leads: [(&str, Lead); 11] = [
+        ("plain", lead()),
+        ("entered", Lead { consentless: true, ..lead() }),
+        ("suspended", status(MicrosoftStatus::Suspended)),
+        ("removed", status(MicrosoftStatus::Removed)),
+        ("not active", status(MicrosoftStatus::NotActive)),
+        ("pending", status(other())),
+        ("french", Lead { countries: vec!["FR".into()], ..lead() }),
+        ("lower case", Lead { countries: vec!["be".into(), "FR".into()], ..lead() }),
+        ("nowhere", Lead { countries: Vec::new(), ..lead() }),
+        ("channel", Lead { channel: Some(1574), ..lead() }),
+        ("channel 2", Lead { channel: Some(2), ..lead() }),
+    ];
+    let base = || Rules { consented: true, ..Rules::default() };
+    let all = "plain, suspended, not active, pending, french, lower case, nowhere, channel, channel 2";
+    let statuses = |wanted: &[MicrosoftStatus]| Rules { statuses: Some(wanted.to_vec()), ..base() };
+    let countries = |wanted: &[&str]| Rules { countries: Some(wanted.iter().map(|country| (*country).to_owned()).collect()), ..base() };
+    let channels = |wanted: &[i64]| Rules { channels: Some(wanted.to_vec()), ..base() };
+    let table: [(&str, Rules, &str); 14] = [
+        ("consented ones", base(), all),
+        ("consentless ones", Rules { consentless: true, ..Rules::default() }, "entered"),
+        ("no origin", Rules::default(), ""),
+        ("Active", statuses(&[MicrosoftStatus::Active]), "plain, french, lower case, nowhere, channel, channel 2"),
+        ("Removed, if named", statuses(&[MicrosoftStatus::Removed]), "removed"),
+        ("two statuses", statuses(&[MicrosoftStatus::Suspended, MicrosoftStatus::NotActive]), "suspended, not active"),
+        ("a word of the platform", statuses(&[other()]), "pending"),
+        ("a country", countries(&["FR"]), "french, lower case"),
+        ("another case", countries(&["BE"]), "lower case"),
+        ("a channel", channels(&[1574]), "channel"),
+        ("two channels", channels(&[2, 1574, 9]), "channel, channel 2"),
+        ("a channel that no lead has", channels(&[9]), ""),
+        ("an excluded tenant", Rules { excluded: BTreeSet::from([tenant()]), ..base() }, ""),
+        ("another excluded tenant", Rules { excluded: BTreeSet::from([numbered(1)]), ..base() }, all),
+    ];
+    for (what, rules, expected) in table {
+        let wanted: Vec<&str> = leads.iter().filter(|(_, lead)| rules.want(lead)).map(|(name, _)| *name).collect();
+        assert_eq!(wanted.join(", "), expected, "{what}");
+    }
+    let both = Rules { countries: Some(vec!["NL".into()]), channels: Some(vec![1574]), ..base() };
+    assert!(both.want(&leads[9].1) && !both.want(&leads[0].1), "all rules must want it");
+}
 
 /// Two platforms that discover into one namespace both get their objects, and an object created by hand belongs to neither.
 #[test]

@@ -1,7 +1,11 @@
-//! `spec.leadDiscovery`: the name under which a discovered lead becomes an object, and when to retry one that
-//! could not be created.
+//! `spec.leadDiscovery`: which leads become objects, the name of each, and when to retry one that could not be
+//! created.
+
+mod rules;
 
 use std::collections::BTreeMap;
+
+pub use self::rules::Rules;
 
 use crate::names::TenantId;
 use crate::time::Time;
