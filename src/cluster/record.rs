@@ -37,6 +37,10 @@ pub const LC_CUSTOMERS: &str = "LcCustomers";
 pub const NUMBERS: &str = "Numbers";
 /// On a `LivePlatform`: any new value confirms that what objects miss on the platform is really gone.
 pub const APPROVE_ABSENCES: &str = "operatorconnect.dev/approve-absences";
+/// The label of a discovered `Lead` with the name of its platform.
+pub const PLATFORM_LABEL: &str = "operatorconnect.dev/platform";
+/// The label of a discovered `Lead` that tells it from one that a person has created.
+pub const DISCOVERED_LABEL: &str = "operatorconnect.dev/discovered";
 /// The annotations that only we write. A change of them enqueues nothing.
 pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 

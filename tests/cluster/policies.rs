@@ -96,7 +96,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     bind(&scene, &format!("{RELEASE}-platform-user")).await?;
     until("a platform that she may use", async || try_it("Retain").await, None).await?;
     // A lead found by the operator belongs to nobody: only those who may use the platform may order for it.
-    let found = format!("lead-{}", scene.tenant(9));
+    let found = scene.found("found", 9);
     scene.ready::<Lead>(&found, "True", "Succeeded").await?;
     let for_lead = async |who: &Client| refusal(Api::namespaced(who.clone(), &scene.namespace).create(&dry(), &by_lead(&found)?).await);
     until("a lead that she may order for", async || for_lead(&alice).await, None).await?;

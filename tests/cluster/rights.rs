@@ -97,7 +97,7 @@ async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
     spec["leadDiscovery"] = json!({"namespace": scene.namespace, "countries": ["NL"]});
     scene.connect(spec).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
-    scene.ready::<Lead>(&format!("lead-{}", scene.tenant(9)), "True", "Succeeded").await?;
+    scene.ready::<Lead>(&scene.found("found", 9), "True", "Succeeded").await?;
     scene.lead("wingtip", 1, json!({"channelId": 1574})).await?;
     scene
         .service("wingtip", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "wingtip"}, "channelId": 1574, "deletionPolicy": "Delete"}))

@@ -1,6 +1,7 @@
 //! Lead objects.
 
 use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
@@ -136,19 +137,67 @@ pub async fn contacts_leave_every_lead(scene: Scene) -> Result<()> {
 }
 
 pub async fn leads_are_discovered_by_the_rules(scene: Scene) -> Result<()> {
+    scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
     let leads = json!([
         {"tenantId": scene.tenant(1), "companyName": "Wanted", "countries": ["NL"]},
         {"tenantId": scene.tenant(2), "companyName": "Elsewhere", "countries": ["FR"]},
         {"tenantId": scene.tenant(3), "companyName": "Removed", "countries": ["NL"], "status": "Removed"},
         {"tenantId": scene.tenant(4), "companyName": "Direct", "countries": ["NL"], "consented": false},
+        {"tenantId": scene.tenant(5), "companyName": "Suspended", "countries": ["NL"], "status": "Suspended", "channelId": 1574},
+        {"tenantId": scene.tenant(6), "companyName": "Competitor", "countries": ["NL"]},
+        {"tenantId": scene.tenant(7), "companyName": "No Channel", "countries": ["NL"], "status": "Suspended"},
     ]);
     scene.simulate("POST", "leads", leads).await?;
-    scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace, "countries": ["NL", "DE"], "labels": {"found": "yes"}}})).await?;
-    let name = format!("lead-{}", scene.tenant(1));
-    let lead: Lead = scene.ready(&name, "True", "Succeeded").await?;
-    ensure!(lead.metadata.labels.unwrap_or_default().get("found").map(String::as_str) == Some("yes"));
-    let all = <Lead as super::stage::Own>::api(&scene).list(&Default::default()).await?.items;
-    ensure!(all.len() == 1, "only the one that the rules want: {:?}", all.iter().map(|lead| &lead.metadata.name).collect::<Vec<_>>());
+    let found = async || -> Result<Vec<String>> {
+        let mut all: Vec<_> = <Lead as super::stage::Own>::api(&scene).list(&Default::default()).await?.into_iter().map(|lead| lead.name_any()).collect();
+        all.sort();
+        Ok(all)
+    };
+    let mut rules = json!({
+        "namespace": scene.namespace, "countries": ["NL", "DE"], "microsoftStatuses": ["Active"], "excludeTenants": [scene.tenant(6)],
+        "labels": {"found": "yes"},
+    });
+    scene.connect(json!({"leadDiscovery": rules})).await?;
+    let lead: Lead = scene.ready(&scene.found("wanted", 1), "True", "Succeeded").await?;
+    let label = |name: &str| lead.labels().get(name).cloned();
+    ensure!(label("found").as_deref() == Some("yes") && label("operatorconnect.dev/discovered").as_deref() == Some("true"), "{:?}", lead.labels());
+    ensure!(label("operatorconnect.dev/platform").as_ref() == Some(&scene.platform), "{:?}", lead.labels());
+    ensure!(found().await? == [scene.found("wanted", 1)], "only the one that the rules want: {:?}", found().await?);
     ensure!(scene.changes().await? == 0);
+    // Other rules add objects, and take none away.
+    rules["channels"] = json!([1574]);
+    rules["microsoftStatuses"] = json!(["Suspended"]);
+    scene.platform_object(json!({"leadDiscovery": rules})).await?;
+    scene.until(&scene.found("suspended", 5), |_: &Lead| true).await?;
+    ensure!(found().await? == [scene.found("suspended", 5), scene.found("wanted", 1)], "{:?}", found().await?);
+    Ok(())
+}
+
+/// A name is chosen once: neither another name of the company nor a second company of that name changes what exists.
+pub async fn a_discovered_lead_keeps_its_name(scene: Scene) -> Result<()> {
+    let leads = json!([
+        {"tenantId": scene.tenant(1), "companyName": "Müller & Söhne GmbH"},
+        {"tenantId": scene.tenant(2), "companyName": "Muller Sohne GmbH"},
+        {"tenantId": scene.tenant(3), "companyName": "!!!"},
+        {"tenantId": scene.tenant(4), "companyName": "By Hand"},
+    ]);
+    scene.simulate("POST", "leads", leads).await?;
+    scene.lead("elsewhere", 4, json!({})).await?;
+    scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace}})).await?;
+    let first = scene.found("muller-sohne-gmbh", 1);
+    let second = format!("muller-sohne-gmbh-{}", scene.tenant(2));
+    let names = ["elsewhere".to_owned(), first.clone(), second, format!("lead-{}", scene.tenant(3))];
+    for (name, tenant) in names.iter().zip([4, 1, 2, 3]) {
+        let lead: Lead = scene.ready(name, "True", "Succeeded").await?;
+        ensure!(lead.spec.ms_tenant_id == scene.tenant(tenant), "{name} is for {}", lead.spec.ms_tenant_id);
+    }
+    scene.simulate("PATCH", &format!("leads/{}", scene.tenant(1)), json!({"companyName": "Schmidt"})).await?;
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "renamed").await?;
+    scene.until(&first, |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.company_name.as_deref() == Some("Schmidt"))).await?;
+    let all = <Lead as super::stage::Own>::api(&scene).list(&Default::default()).await?.items;
+    ensure!(all.len() == names.len(), "{:?}", all.iter().map(ResourceExt::name_any).collect::<Vec<_>>());
+    // Whoever deletes it gets it back, under the name that the company has now.
+    scene.delete::<Lead>(&first).await?;
+    scene.until(&scene.found("schmidt", 1), |_: &Lead| true).await?;
     Ok(())
 }

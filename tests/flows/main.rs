@@ -54,6 +54,7 @@ const CASES: &[(&str, Case)] = &cases![
     leads::a_consentless_lead_is_made_and_removed,
     leads::a_channel_is_assigned_and_unassigned,
     leads::leads_are_discovered_by_the_rules,
+    leads::a_discovered_lead_keeps_its_name,
     leads::personal_data_stays_out_unless_asked_for,
     leads::contacts_leave_every_lead,
     adoption::a_matching_service_is_taken_over,

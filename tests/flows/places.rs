@@ -175,13 +175,13 @@ pub async fn discovery_is_kept_by_nobody_from_its_objects(scene: Scene) -> Resul
     let squat = json!({"platform": scene.platform, "msTenantId": scene.tenant(1)});
     scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "squat", "namespace": evil}, "spec": squat})).await?;
     // A lead of another platform already has the name.
-    let name = format!("lead-{}", scene.tenant(2));
+    let name = scene.found("company-2", 2);
     scene.lead(&name, 2, json!({"platform": "another"})).await?;
     let mut spec = selector();
     spec["leadDiscovery"] = json!({"namespace": scene.namespace});
     scene.connect(spec).await?;
-    scene.ready::<Lead>(&format!("lead-{}", scene.tenant(1)), "True", "Succeeded").await?;
-    scene.ready::<Lead>(&format!("{name}-{}", scene.platform), "True", "Succeeded").await?;
+    scene.ready::<Lead>(&scene.found("company-1", 1), "True", "Succeeded").await?;
+    scene.ready::<Lead>(&format!("company-2-{}", scene.tenant(2)), "True", "Succeeded").await?;
     let left: Lead = scene.until(&name, |_| true).await?;
     ensure!(left.spec.platform == "another", "what a person has made is left alone");
     Ok(())
@@ -229,7 +229,7 @@ pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Resu
     let told = |platform: &LivePlatform| ready_is(platform, "True", "Succeeded") && message(platform).contains("this tenant is not for this cluster");
     scene.until(&scene.platform, told).await?;
     for _ in 0..100 {
-        if leads.get_opt(&format!("lead-{}", scene.tenant(21))).await?.is_some() {
+        if leads.get_opt(&scene.found("company-21", 21)).await?.is_some() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -173,6 +173,11 @@ impl Scene {
         format!("{:08x}-0000-4000-8000-{number:012x}", self.number + 1)
     }
 
+    /// The name that discovery gives to a company's lead: `company` is as it stands in names.
+    pub fn found(&self, company: &str, tenant: u32) -> String {
+        format!("{company}-{}", &self.tenant(tenant)[..8])
+    }
+
     /// Applies a manifest.
     pub async fn apply(&self, manifest: Value) -> Result<()> {
         let object = serde_json::from_value(manifest)?;

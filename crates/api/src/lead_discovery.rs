@@ -41,7 +41,8 @@ pub struct LeadDiscovery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::tenant_ids")]
     pub exclude_tenants: Option<Vec<String>>,
-    /// Labels to set on the Lead objects.
+    /// Labels to set on the Lead objects, besides operatorconnect.dev/platform and
+    /// operatorconnect.dev/discovered.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
     pub labels: BTreeMap<String, String>,

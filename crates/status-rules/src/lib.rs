@@ -189,14 +189,17 @@ pub fn computed(
 /// 1970. Guids do not count, whether alone or in the names that discovery gives objects: their digits do not
 /// change.
 fn holds_a_time(text: &str) -> bool {
-    let is_guid = |word: &str| {
-        let word = word.strip_prefix("lead-").unwrap_or(word);
-        word.len() == 36 && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    let is_guid = |part: &[u8]| {
+        part.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
     };
+    let has_guid = |word: &str| word.as_bytes().windows(36).any(is_guid);
     let words = text
         .split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric())
         .map(|word| word.trim_matches(':'));
-    words.filter(|word| !is_guid(word)).any(|word| {
+    words.filter(|word| !has_guid(word)).any(|word| {
         let is_like = |part: &[u8], time: &[u8]| {
             part.iter().zip(time).all(|(byte, like)| {
                 if *like == b'9' {

@@ -159,7 +159,7 @@ fn the_checker_of_status_sees_each_rule() {
 #[test]
 fn what_is_right_passes() {
     let fine = "Service aaaaaaaa-0000-4000-8000-000000000001: customer 4711 in channel 1574: 3 to 15 characters at http://127.0.0.1:41234.";
-    let found = "Lead lead-aaaaaaaa-0000-4000-8000-000000000001 is there.";
+    let found = "Leads lead-aaaaaaaa-0000-4000-8000-000000000001 and contoso-11111111-2222-4222-8222-222222222222 are there.";
     let stalled = [
         condition("Ready", "False", "Conflict", fine),
         condition("Stalled", "True", "Conflict", fine),

@@ -3,13 +3,13 @@
 //! The objects are only created, never removed, because people may have edited them since. A deleted object
 //! is created again while the lead exists.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name};
+use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name, platform_label};
 use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
 use oc_domain::service::lead_that_counts;
@@ -17,6 +17,7 @@ use oc_domain::time::Time;
 
 use crate::cluster::key::Kind;
 use crate::cluster::patch;
+use crate::cluster::record::{DISCOVERED_LABEL, PLATFORM_LABEL};
 use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::platform::inventory::Inventory;
@@ -25,6 +26,9 @@ use oc_api::{DiscoveredStatus, Lead, LeadDiscovery, LeadOrigin, LeadSpec, LivePl
 
 /// How many characters of the API server's message are quoted.
 const SENTENCE: usize = 400;
+
+/// How much of a company's name is read. Less of it goes into the object's name.
+const LETTERS: usize = 200;
 
 /// Creates the missing objects. Returns when to try again, if needed.
 pub async fn discover(
@@ -57,8 +61,9 @@ pub async fn discover(
     if missing.is_empty() {
         attempts = Attempts::default();
     }
-    attempts.begin(|tenant| missing.iter().any(|lead| &lead.tenant == tenant));
     let now = clock::now();
+    let tenants: BTreeSet<TenantId> = missing.iter().map(|lead| lead.tenant).collect();
+    attempts.begin(now, |tenant| tenants.contains(tenant));
     if attempts.may_run(now) {
         let mut due: Vec<(u32, &Fact)> = missing
             .into_iter()
@@ -86,12 +91,15 @@ async fn make(
 ) -> bool {
     let now = clock::now();
     let used = |name: &str| {
+        if attempts.has_just_used(name, &lead.tenant) {
+            return Some(Used::ForAnother);
+        }
         let object = context.cache.leads.get(&rules.namespace, name)?;
         let same = object.spec.platform == platform
             && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
         Some(if same { Used::ForThis } else { Used::ForAnother })
     };
-    let name = match name(platform, &lead.tenant, used) {
+    let name = match name(platform, &company(lead), &lead.tenant, used) {
         Name::There => return true,
         Name::Free(name) => name,
         Name::Taken(name) => {
@@ -104,7 +112,7 @@ async fn make(
     };
     match patch::create(&context.client, &object(rules, platform, &name, lead)).await {
         Ok(made) => {
-            attempts.made(&lead.tenant);
+            attempts.made(now, &lead.tenant, &name);
             events::discovered(context, &made, platform);
             tracing::info!(kind = "Lead", namespace = rules.namespace, name, tenant = %lead.tenant, "made an object for a lead that was found on the platform");
             true
@@ -228,7 +236,56 @@ fn object(rules: &LeadDiscovery, platform: &str, name: &str, lead: &Fact) -> Lea
     };
     let mut object = Lead::new(name, spec);
     object.metadata.namespace = Some(rules.namespace.clone());
-    object.metadata.labels =
-        Some(rules.labels.clone()).filter(|labels: &BTreeMap<String, String>| !labels.is_empty());
+    let own = [
+        (PLATFORM_LABEL, platform_label(platform)),
+        (DISCOVERED_LABEL, "true"),
+    ];
+    let own = own.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    object.metadata.labels = Some(rules.labels.clone().into_iter().chain(own).collect());
     object
+}
+
+/// The company's name in ASCII, by sound where there is no such letter. Empty if there is no name.
+fn company(lead: &Fact) -> String {
+    let name = lead.company_name.as_deref().unwrap_or_default();
+    let beginning: String = name.chars().take(LETTERS).collect();
+    deunicode::deunicode_with_tofu(&beginning, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_company_is_spelt_in_ascii() {
+        for (name, spelt) in [
+            (None, ""),
+            (Some("Contoso Netherlands B.V."), "Contoso Netherlands B.V."),
+            (Some("Müller & Söhne"), "Muller & Sohne"),
+            (Some("Škoda Łódź"), "Skoda Lodz"),
+            (Some("Ørsted Île"), "Orsted Ile"),
+            (Some("Straße 7"), "Strasse 7"),
+            (Some("Αθήνα"), "Athena"),
+            (Some("\u{10ffff}"), " "),
+        ] {
+            assert_eq!(company(&lead(name)), spelt, "{name:?}");
+        }
+    }
+
+    fn lead(company: Option<&str>) -> Fact {
+        Fact {
+            id: oc_domain::names::LeadId::parse("bbbbbbbb-0000-4000-8000-000000000001").unwrap(),
+            tenant: TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap(),
+            status: MicrosoftStatus::Active,
+            consentless: false,
+            service: None,
+            channel: None,
+            company_name: company.map(str::to_owned),
+            company_size: None,
+            countries: Vec::new(),
+            consented: None,
+            last_modified: None,
+            contact: oc_domain::model::Contact::default(),
+        }
+    }
 }

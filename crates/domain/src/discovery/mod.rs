@@ -1,58 +1,24 @@
 //! `spec.leadDiscovery`: which leads become objects, the name of each, and when to retry one that could not be
 //! created.
 
+mod name;
 mod rules;
 
 use std::collections::BTreeMap;
 
+pub use self::name::{Name, Used, name, platform_label};
 pub use self::rules::Rules;
 
 use crate::names::TenantId;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 use crate::timing;
 
 /// After this many refusals in a row without a success, the rest waits for the next run. If something refuses
 /// them all (a quota), it is not asked for each lead.
 const IN_A_ROW: u32 = 3;
 
-/// The length available for the platform's name. An object's name has at most 253 characters, and `lead-`,
-/// the tenant and a hyphen need their share.
-const PLATFORM_NAME: usize = 253 - 42;
-
-/// What an object's name is already used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Used {
-    /// The object is for this lead.
-    ForThis,
-    /// The object is for something else: another tenant, or the same tenant on another platform.
-    ForAnother,
-}
-
-/// The name under which a lead becomes an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// The lead has an object already.
-    There,
-    /// The lead gets this name.
-    Free(String),
-    /// The candidate names are used for something else; this is the last one.
-    Taken(String),
-}
-
-/// Chooses the name by the tenant, and adds the platform's name if another object has the plain one.
-pub fn name(platform: &str, tenant: &TenantId, used: impl Fn(&str) -> Option<Used>) -> Name {
-    let cut: String = platform.chars().take(PLATFORM_NAME).collect();
-    let plain = format!("lead-{tenant}");
-    let full = format!("{plain}-{}", cut.trim_end_matches(['-', '.']));
-    for name in [&plain, &full] {
-        match used(name) {
-            None => return Name::Free(name.clone()),
-            Some(Used::ForThis) => return Name::There,
-            Some(Used::ForAnother) => {}
-        }
-    }
-    Name::Taken(full)
-}
+/// For how long an object that was just created counts as there before the watch has delivered it.
+const SEEN_BY_THEN: Duration = Duration::from_secs(30);
 
 /// Why one lead has no object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +36,18 @@ struct Pause {
     said: Option<String>,
 }
 
+/// An object that was created and that the watch has not delivered yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Unseen {
+    name: String,
+    until: Time,
+}
+
 /// What is remembered between two runs, for one platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
     failed: BTreeMap<TenantId, DiscoveryFailure>,
+    unseen: BTreeMap<TenantId, Unseen>,
     in_a_row: u32,
     pause: Option<Pause>,
 }
@@ -89,8 +63,10 @@ pub enum Told {
 
 impl Attempts {
     /// Begins a run. Forgets leads that have an object by now, or are no longer wanted.
-    pub fn begin(&mut self, missing: impl Fn(&TenantId) -> bool) {
+    pub fn begin(&mut self, now: Time, missing: impl Fn(&TenantId) -> bool) {
         self.failed.retain(|tenant, _| missing(tenant));
+        self.unseen
+            .retain(|tenant, unseen| now < unseen.until && missing(tenant));
         self.in_a_row = 0;
         if self.failed.is_empty() && self.pause.as_ref().is_some_and(|pause| pause.said.is_none()) {
             self.pause = None;
@@ -105,15 +81,27 @@ impl Attempts {
     /// Whether to try this lead now, and in which order. The leads with the fewest failures come first, so
     /// that none waits forever behind others.
     pub fn turn(&self, now: Time, tenant: &TenantId) -> Option<u32> {
+        if self.unseen.contains_key(tenant) {
+            return None;
+        }
         match self.failed.get(tenant) {
             None => Some(0),
             Some(failure) => (now >= failure.again).then_some(failure.failures),
         }
     }
 
-    /// Records that an object was created.
-    pub fn made(&mut self, tenant: &TenantId) {
+    /// Whether an object that was just created for another tenant has this name.
+    pub fn has_just_used(&self, name: &str, tenant: &TenantId) -> bool {
+        self.unseen
+            .iter()
+            .any(|(of, unseen)| of != tenant && unseen.name == name)
+    }
+
+    /// Records that an object was created under this name.
+    pub fn made(&mut self, now: Time, tenant: &TenantId, name: &str) {
         self.failed.remove(tenant);
+        let (name, until) = (name.to_owned(), now + SEEN_BY_THEN);
+        self.unseen.insert(*tenant, Unseen { name, until });
         self.in_a_row = 0;
         self.pause = None;
     }
@@ -175,7 +163,9 @@ impl Attempts {
 
     /// When there is something to retry.
     pub fn next(&self) -> Option<Time> {
-        let soonest = self.failed.values().map(|failure| failure.again).min();
+        let failed = self.failed.values().map(|failure| failure.again);
+        let unseen = self.unseen.values().map(|unseen| unseen.until);
+        let soonest = failed.chain(unseen).min();
         match (&self.pause, soonest) {
             (Some(pause), Some(soonest)) => Some(pause.until.max(soonest)),
             (Some(pause), None) => Some(pause.until),

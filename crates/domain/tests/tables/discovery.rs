@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
-use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name};
+use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name, platform_label};
 use oc_domain::model::{Lead, MicrosoftStatus};
+use proptest::prelude::*;
 
 use crate::common::{NOW, lead, secs, tenant};
 
@@ -52,25 +53,113 @@ fn each_rule_leaves_out_its_leads() {
     assert!(both.want(&leads[9].1) && !both.want(&leads[0].1), "all rules must want it");
 }
 
-/// Two platforms that discover into one namespace both get their objects, and an object created by hand belongs to neither.
+/// Everybody gets an object: another company of the name, another tenant that begins alike, the same tenant on another platform. An object created by hand
+/// belongs to none of them.
 #[test]
 fn names() {
-    let (plain, full) = (format!("lead-{}", tenant()), format!("lead-{}-team-b", tenant()));
+    let whole = tenant().to_string();
+    let (short, full, last) = ("contoso-22222222".to_owned(), format!("contoso-{whole}"), format!("lead-{whole}-team-b"));
     type Row<'a> = (&'a str, &'a [(&'a str, Used)], Name);
-    let table: [Row<'_>; 5] = [
-        ("nothing is there", &[], Name::Free(plain.clone())),
-        ("it is there", &[(&plain, Used::ForThis)], Name::There),
-        ("the same tenant of another platform", &[(&plain, Used::ForAnother)], Name::Free(full.clone())),
-        ("both are there", &[(&plain, Used::ForAnother), (&full, Used::ForThis)], Name::There),
-        ("both are something else", &[(&plain, Used::ForAnother), (&full, Used::ForAnother)], Name::Taken(full.clone())),
+    let table: [Row<'_>; 6] = [
+        ("nothing is there", &[], Name::Free(short.clone())),
+        ("it is there", &[(&short, Used::ForThis)], Name::There),
+        ("something else has the name", &[(&short, Used::ForAnother)], Name::Free(full.clone())),
+        ("it is there under the whole id", &[(&short, Used::ForAnother), (&full, Used::ForThis)], Name::There),
+        ("both are something else", &[(&short, Used::ForAnother), (&full, Used::ForAnother)], Name::Free(last.clone())),
+        ("all are something else", &[(&short, Used::ForAnother), (&full, Used::ForAnother), (&last, Used::ForAnother)], Name::Taken(last.clone())),
     ];
     for (what, there, expected) in table {
         let used = |name: &str| there.iter().find(|(known, _)| *known == name).map(|(_, used)| *used);
-        assert_eq!(name("team-b", &tenant(), used), expected, "{what}");
+        assert_eq!(name("team-b", "Contoso", &tenant(), used), expected, "{what}");
     }
-    let long = format!("{}.{}", "a".repeat(210), "b".repeat(40));
-    let Name::Free(name) = name(&long, &tenant(), |name| name.ends_with(&tenant().to_string()).then_some(Used::ForAnother)) else { panic!("it is free") };
-    assert!(name.len() <= 253 && name.ends_with('a'), "{name}");
+    let plain = format!("lead-{whole}");
+    let of_another = |name: &str| (name == plain).then_some(Used::ForAnother);
+    assert_eq!(name("team-b", "", &tenant(), of_another), Name::Free(last), "a company without a name");
+}
+
+#[test]
+fn a_name_is_the_company_in_small_letters() {
+    let whole = tenant().to_string();
+    let (longest, cut) = ("a".repeat(40), format!("{} bbb", "a".repeat(39)));
+    for (company, expected) in [
+        ("Contoso Netherlands", "contoso-netherlands-22222222".to_owned()),
+        ("  O'Neill & Sons, Inc. ", "o-neill-sons-inc-22222222".to_owned()),
+        ("3M", "3m-22222222".to_owned()),
+        ("---a---B---", "a-b-22222222".to_owned()),
+        ("a\u{0}b/../c", "a-b-c-22222222".to_owned()),
+        ("Müller", "m-ller-22222222".to_owned()),
+        (&"a".repeat(60), format!("{longest}-22222222")),
+        (&cut, format!("{}-22222222", "a".repeat(39))),
+        ("", format!("lead-{whole}")),
+        (" .-! ", format!("lead-{whole}")),
+    ] {
+        assert_eq!(name("default", company, &tenant(), |_| None), Name::Free(expected), "{company:?}");
+    }
+}
+
+/// A DNS label, by RFC 1123.
+fn is_dns_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+proptest! {
+    /// Whatever the company, the platform and what is there: a DNS label that nothing else has, and the same one each time.
+    #[test]
+    fn every_name_is_a_free_dns_label_and_stays(
+        company in prop_oneof![any::<String>(), "[ -~]{0,80}", "[a-zA-Z ]{30,60}"],
+        platform in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?",
+        number in any::<u32>(),
+        taken in 0usize..4,
+    ) {
+        let there = std::cell::RefCell::new(Vec::new());
+        for _ in 0..taken {
+            if let Name::Free(free) = name(&platform, &company, &numbered(number), |name| there.borrow().iter().any(|one| one == name).then_some(Used::ForAnother)) {
+                there.borrow_mut().push(free);
+            }
+        }
+        let used = |name: &str| there.borrow().iter().any(|one| one == name).then_some(Used::ForAnother);
+        let chosen = name(&platform, &company, &numbered(number), used);
+        prop_assert_eq!(&chosen, &name(&platform, &company, &numbered(number), used));
+        match chosen {
+            Name::Free(free) => {
+                prop_assert!(is_dns_label(&free) && used(&free).is_none(), "{free}");
+                let whole = numbered(number).to_string();
+                prop_assert!(free.contains(&whole) || free.ends_with(&format!("-{}", &whole[..8])), "{free}");
+            }
+            Name::Taken(last) => prop_assert!(taken >= 2 && used(&last).is_some() && is_dns_label(&last), "{last}"),
+            Name::There => prop_assert!(false, "nothing is there for it"),
+        }
+    }
+
+    #[test]
+    fn a_platforms_name_fits_into_a_label(platform in "[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?") {
+        let label = platform_label(&platform);
+        let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+        prop_assert!((1..=63).contains(&label.len()) && end(label.chars().next()) && end(label.chars().last()), "{label}");
+        prop_assert!(platform.len() > 63 || label == platform);
+    }
+}
+
+/// The watch may deliver an object a moment after it was created: until then, it is neither created again nor is its name given to another company.
+#[test]
+fn what_was_just_created_counts_as_there() {
+    let mut attempts = Attempts::default();
+    attempts.begin(NOW, |_| true);
+    attempts.made(NOW, &numbered(1), "contoso-00000001");
+    let again = NOW + secs(5);
+    attempts.begin(again, |_| true);
+    assert_eq!((attempts.turn(again, &numbered(1)), attempts.turn(again, &numbered(2))), (None, Some(0)));
+    assert!(attempts.has_just_used("contoso-00000001", &numbered(2)) && !attempts.has_just_used("contoso-00000001", &numbered(1)));
+    // It has arrived: somebody who deletes it now gets it back.
+    let mut arrived = attempts.clone();
+    arrived.begin(again, |_| false);
+    assert_eq!((arrived.turn(again, &numbered(1)), arrived.next()), (Some(0), None));
+    // It never arrives: somebody deleted it before the watch saw it.
+    let next = attempts.next().expect("a time");
+    assert!(next <= NOW + secs(60));
+    attempts.begin(next, |_| true);
+    assert_eq!((attempts.turn(next, &numbered(1)), attempts.next()), (Some(0), None));
 }
 
 fn numbered(number: u32) -> oc_domain::names::TenantId {
@@ -80,7 +169,7 @@ fn numbered(number: u32) -> oc_domain::names::TenantId {
 /// Plays one run over the leads without an object; `takes` says which are accepted. Returns how many were tried.
 fn run(attempts: &mut Attempts, at: u64, missing: &mut Vec<u32>, takes: impl Fn(u32) -> bool) -> usize {
     let now = NOW + secs(at);
-    attempts.begin(|tenant| missing.iter().any(|number| &numbered(*number) == tenant));
+    attempts.begin(now, |tenant| missing.iter().any(|number| &numbered(*number) == tenant));
     if !attempts.may_run(now) {
         return 0;
     }
@@ -90,7 +179,7 @@ fn run(attempts: &mut Attempts, at: u64, missing: &mut Vec<u32>, takes: impl Fn(
     for (_, number) in due {
         tried += 1;
         if takes(number) {
-            attempts.made(&numbered(number));
+            attempts.made(now, &numbered(number), &number.to_string());
             missing.retain(|one| *one != number);
         } else if !attempts.refused(now, &numbered(number), &format!("{number} is refused")) {
             break;
@@ -110,6 +199,7 @@ fn a_lead_that_is_refused_costs_only_itself() {
     assert!((10..=30).contains(&tried), "{tried} tries in an hour");
     assert!(attempts.next().is_some_and(|next| next <= NOW + secs(3600 + 300)));
     assert_eq!(run(&mut attempts, 7200, &mut missing, |_| true), 1);
+    assert_eq!(run(&mut attempts, 7201, &mut missing, |_| true), 0);
     assert_eq!((attempts.told(), attempts.next()), (None, None));
 }
 
@@ -145,8 +235,10 @@ fn what_keeps_all_from_being_made_is_told_at_once() {
     attempts.blocked(NOW, Some("namespaces \"leads\" not found"));
     assert_eq!(attempts.told(), Some(Told::None("namespaces \"leads\" not found".into())));
     assert!(!attempts.may_run(NOW) && attempts.may_run(NOW + secs(300)));
-    attempts.made(&tenant());
-    assert_eq!((attempts.told(), attempts.next()), (None, None));
+    attempts.made(NOW, &tenant(), "contoso");
+    assert_eq!(attempts.told(), None);
+    attempts.begin(NOW, |_| false);
+    assert_eq!(attempts.next(), None);
     // A temporary problem is retried and not reported.
     attempts.blocked(NOW, None);
     assert_eq!(attempts.told(), None);
