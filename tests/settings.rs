@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 use axum::body::Bytes;
 use control_plane::{ControlPlane, Options, Release, manifests};
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role};
 use kube::{Api, ResourceExt};
 use live_platform_simulator::Simulator;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
@@ -138,13 +139,22 @@ impl Stage {
     }
 
     async fn platform_says(&self, reason: &str) -> Result<String> {
+        self.condition("Ready", reason).await
+    }
+
+    /// What the platform object says of discovery.
+    async fn discovered(&self, reason: &str) -> Result<String> {
+        self.condition("LeadsDiscovered", reason).await
+    }
+
+    async fn condition(&self, kind: &str, reason: &str) -> Result<String> {
         let api = Api::<LivePlatform>::all(self.cluster.client());
         until(|| async {
             let conditions = api.get("default").await?.status.unwrap_or_default().conditions;
-            Ok(conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.reason == reason).map(|ready| ready.message))
+            Ok(conditions.into_iter().find(|condition| condition.type_ == kind && condition.reason == reason).map(|condition| condition.message))
         })
         .await
-        .with_context(|| format!("the platform object does not say {reason}"))
+        .with_context(|| format!("the platform object does not say {kind} because of {reason}"))
     }
 }
 
@@ -183,6 +193,10 @@ async fn some_namespaces_only() -> Result<()> {
         stage.ready(namespace).await.with_context(|| operator.said())?;
     }
     // Discovery would create objects that nobody sees.
+    let told = stage.discovered("InvalidSpec").await?;
+    for words in ["3 leads have no Lead object in the namespace three", "For tenant ", "--watch-namespaces: one, two"] {
+        ensure!(told.contains(words), "{words}: {told}");
+    }
     let told = stage.platform_says("InvalidSpec").await?;
     ensure!(["spec.leadDiscovery.namespace", "three", "--watch-namespaces: one, two"].iter().all(|words| told.contains(words)), "{told}");
     stage.platform(json!({"namespace": "two"})).await?;
@@ -201,6 +215,35 @@ async fn some_namespaces_only() -> Result<()> {
     let said = operator.said();
     ensure!(!said.to_lowercase().contains("forbidden"), "a right was missing: {said}");
     Ok(())
+}
+
+/// Without the permission to create leads in its namespace, discovery says so, and nothing else is affected. With the permission it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn discovery_says_that_a_permission_is_missing() -> Result<()> {
+    let stage = Stage::set(&["one"], json!({"watchNamespaces": ["one"], "rbac": {"secrets": {"anywhere": true}}})).await?;
+    let roles = Api::<Role>::namespaced(stage.cluster.client(), "one");
+    let creates_leads = |rule: &PolicyRule| rule.verbs.contains(&"create".to_owned()) && rule.resources.iter().flatten().any(|kind| kind == "leads");
+    let role = roles.list(&Default::default()).await?.into_iter().find(|role| role.rules.iter().flatten().any(creates_leads));
+    let role = role.context("a role that may create leads")?;
+    let rules = role.rules.clone().unwrap_or_default();
+    let less: Vec<_> = rules.iter().filter(|rule| !creates_leads(rule)).collect();
+    let patch = |rules: Value| kube::api::Patch::Merge(json!({"rules": rules}));
+    roles.patch(&role.name_any(), &Default::default(), &patch(json!(less))).await?;
+    stage.customer("one", 1).await?;
+    stage.simulate("POST", "leads", json!({"tenantId": "77777777-2222-4222-8222-222222222222", "companyName": "Found"})).await?;
+    stage.platform(json!({"namespace": "one"})).await?;
+    let mut operator = stage.operator("permission", &["--watch-namespaces", "one"])?;
+    let told = stage.discovered("ClusterRefused").await.with_context(|| operator.said())?;
+    for words in ["2 leads have no Lead object in the namespace one.", "For tenant 00000001-0000-4000-8000-000000000000: ", r#"cannot create resource "leads""#]
+    {
+        ensure!(told.contains(words), "{words}: {told}");
+    }
+    stage.platform_says("Succeeded").await?;
+    stage.ready("one").await.with_context(|| operator.said())?;
+    roles.patch(&role.name_any(), &Default::default(), &patch(json!(rules))).await?;
+    stage.discovered("Succeeded").await.with_context(|| operator.said())?;
+    Api::<Lead>::namespaced(stage.cluster.client(), "one").get("found-77777777").await?;
+    operator.end()
 }
 
 /// A trace collector, and what was sent to it.

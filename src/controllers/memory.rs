@@ -5,19 +5,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use oc_domain::breaker::DeletionLedger;
-use oc_domain::discovery::Attempts;
+use oc_domain::discovery::{Attempts, DiscoveryReport};
 use oc_domain::memory::PassMemory;
 use oc_domain::record::Record;
 use oc_domain::time::Time;
 
-use crate::cluster::key::ObjectKey;
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::runtime::clock;
+
+/// What is remembered of a platform's discovery.
+#[derive(Clone, Default)]
+pub struct Discovery {
+    /// What has failed, and what the watch has not delivered yet.
+    pub attempts: Attempts,
+    /// The result of the last run; `None` before the first.
+    pub report: Option<DiscoveryReport>,
+}
 
 /// State per object and platform that lives only in this process.
 pub struct Memory {
     passes: Mutex<HashMap<ObjectKey, (Option<String>, PassMemory)>>,
     ledgers: Mutex<HashMap<String, DeletionLedger>>,
-    attempts: Mutex<HashMap<String, Attempts>>,
+    discoveries: Mutex<HashMap<String, Discovery>>,
     began: Time,
     /// Objects created since `began` that were reconciled and are not Ready yet, with their creation times.
     young: Mutex<HashMap<ObjectKey, Time>>,
@@ -30,7 +39,7 @@ impl Default for Memory {
         Self {
             passes: Mutex::default(),
             ledgers: Mutex::default(),
-            attempts: Mutex::default(),
+            discoveries: Mutex::default(),
             began,
             young: Mutex::default(),
         }
@@ -89,9 +98,9 @@ impl Memory {
     }
 
     /// Works on what is remembered of a platform's discovery.
-    pub fn with_attempts<T>(&self, platform: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
-        let mut attempts = self.attempts.lock();
-        work(attempts.entry(platform.to_owned()).or_default())
+    pub fn with_discovery<T>(&self, platform: &str, work: impl FnOnce(&mut Discovery) -> T) -> T {
+        let mut discoveries = self.discoveries.lock();
+        work(discoveries.entry(platform.to_owned()).or_default())
     }
 
     /// Records the first look at an object created at `made` whose status no operator has written yet.
@@ -113,6 +122,9 @@ impl Memory {
     /// Drops the state of an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.passes.lock().remove(key);
+        if key.kind() == Kind::LivePlatform {
+            self.discoveries.lock().remove(key.name());
+        }
         self.young().remove(key);
     }
 }

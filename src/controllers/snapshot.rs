@@ -63,6 +63,8 @@ pub struct Platform {
     pub deletions_held: u64,
     /// The number of entries missing from its lists that are not believed to be gone.
     pub absences_held: u64,
+    /// The number of leads that discovery wants and whose object could not be created.
+    pub undiscovered: u64,
     /// How often its lists are read.
     pub observe_interval: Duration,
 }
@@ -144,12 +146,18 @@ impl Snapshot {
         context.cache.platforms.for_each(|object| {
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
+            let discovery = object
+                .status
+                .as_ref()
+                .and_then(|status| status.lead_discovery.as_ref());
+            let undiscovered = discovery.map_or(0, |told| u64::from(told.failed));
             let observe_interval = object.spec.observe_interval.span();
             census.platforms.insert(
                 object.name_any(),
                 Platform {
                     deletions_held,
                     absences_held,
+                    undiscovered,
                     observe_interval,
                     ..Platform::default()
                 },

@@ -241,6 +241,7 @@ fn platform_status() -> Value {
         "leads": { "total": 3, "active": 1, "suspended": 1, "removed": 1 },
         "services": { "total": 2, "ocEssential": 1, "other": 1 },
         "circuit": { "state": "Open", "reason": "The platform did not answer." },
+        "leadDiscovery": { "matched": 3, "present": 2, "made": 1, "failed": 1, "message": "One is refused." },
         "syncJobs": [{ "name": "peering.sync-leads-job", "state": "Requested", "dueTime": "2026-01-01T00:00:00Z", "requestedTime": "2026-01-01T00:00:00Z", "completedTime": "2026-01-01T00:00:00Z" }],
         "deletions": { "held": 1, "granted": [{ "uid": "one", "time": "2026-01-01T00:00:00Z" }], "approvedTime": "2026-01-01T00:00:00Z", "lastHandledApproval": "yes" },
         "absences": {

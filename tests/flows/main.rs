@@ -8,6 +8,7 @@ mod answers;
 mod breaker;
 mod credential;
 mod deletion;
+mod discovery;
 mod drift;
 #[path = "../shared/gallery.rs"]
 mod gallery;
@@ -55,6 +56,10 @@ const CASES: &[(&str, Case)] = &cases![
     leads::a_channel_is_assigned_and_unassigned,
     leads::leads_are_discovered_by_the_rules,
     leads::a_discovered_lead_keeps_its_name,
+    discovery::discovery_says_that_its_namespace_is_missing,
+    discovery::discovery_says_that_a_policy_refuses_a_lead,
+    discovery::discovery_says_that_a_quota_is_used_up,
+    discovery::discovery_says_that_a_name_is_taken,
     leads::personal_data_stays_out_unless_asked_for,
     leads::contacts_leave_every_lead,
     adoption::a_matching_service_is_taken_over,
@@ -94,8 +99,6 @@ const CASES: &[(&str, Case)] = &cases![
     places::deletions_are_counted_for_a_place,
     places::what_could_not_ask_holds_nothing,
     places::discovery_is_kept_by_nobody_from_its_objects,
-    places::discovery_says_what_keeps_it_from_its_objects,
-    places::discovery_says_that_a_quota_is_used_up,
     places::a_rotated_secret_that_is_not_known_yet_costs_nothing,
     credential::a_refused_token_costs_a_probe_and_a_changed_secret_helps_at_once,
     credential::a_directory_that_was_put_in_order_is_noticed_when_asked,

@@ -136,6 +136,7 @@ func stateOf(object *unstructured.Unstructured) state {
 	observed, found, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 	is.seen = found && observed == object.GetGeneration()
 	list, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	var undiscovered string
 	for _, entry := range list {
 		condition := entry.(map[string]any)
 		switch condition["type"] {
@@ -148,7 +149,15 @@ func stateOf(object *unstructured.Unstructured) state {
 			}
 		case "DeletionsHeld", "AbsencesHeld":
 			is.held = strings.TrimSpace(is.held + " " + condition["message"].(string))
+		case "LeadsDiscovered":
+			if condition["status"] == "False" {
+				undiscovered = condition["message"].(string)
+			}
 		}
+	}
+	// Where the spec can't be followed, Ready says the same.
+	if undiscovered != is.message {
+		is.held = strings.TrimSpace(is.held + " " + undiscovered)
 	}
 	return is
 }

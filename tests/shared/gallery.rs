@@ -89,6 +89,10 @@ fn state(object: &Value, sight: &Sight) -> String {
         ("stalled", is("Stalled")),
         ("held", is("DeletionsHeld")),
         ("vanished", is("AbsencesHeld")),
+        (
+            "undiscovered",
+            conditions.iter().any(|condition| condition.type_ == "LeadsDiscovered" && !["Succeeded", "Progressing"].contains(&condition.reason.as_str())),
+        ),
         ("plan", spec["mode"] == "Plan"),
         ("observe", spec["mode"] == "Observe"),
         ("suspend", spec["suspend"] == Value::Bool(true)),

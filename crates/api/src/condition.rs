@@ -20,6 +20,8 @@ pub enum ConditionType {
     Synced,
     /// Whether the tenant's lead may get a license. On services.
     LeadEligible,
+    /// Whether every lead that `spec.leadDiscovery` wants has an object. On platforms with discovery.
+    LeadsDiscovered,
     /// Whether deletions are held back by the limit `spec.deletions.perHour`. On platforms, only while true.
     DeletionsHeld,
     /// Whether more is missing from the platform's lists than normally disappears, so that the operator draws
@@ -29,12 +31,13 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All condition types.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
         Self::Synced,
         Self::LeadEligible,
+        Self::LeadsDiscovered,
         Self::DeletionsHeld,
         Self::AbsencesHeld,
     ];
@@ -47,6 +50,7 @@ impl ConditionType {
             Self::Stalled => "Stalled",
             Self::Synced => "Synced",
             Self::LeadEligible => "LeadEligible",
+            Self::LeadsDiscovered => "LeadsDiscovered",
             Self::DeletionsHeld => "DeletionsHeld",
             Self::AbsencesHeld => "AbsencesHeld",
         }

@@ -64,3 +64,25 @@ pub enum DiscoveredStatus {
     /// Removed by Microsoft or by the customer.
     Removed,
 }
+
+/// What discovery has found on the platform and created in the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeadDiscoveryStatus {
+    /// The number of leads that the rules want.
+    #[serde(default)]
+    pub matched: u32,
+    /// The number of these that have a Lead object, whoever created it.
+    #[serde(default)]
+    pub present: u32,
+    /// The number of these whose Lead object the operator created.
+    #[serde(default)]
+    pub made: u32,
+    /// The number of these that have no Lead object because it could not be created.
+    #[serde(default)]
+    pub failed: u32,
+    /// Why not, with the first lead that it happened to, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}

@@ -33,7 +33,7 @@ pub use common::{
 };
 pub use condition::ConditionType;
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
-pub use lead_discovery::{DiscoveredStatus, LeadDiscovery};
+pub use lead_discovery::{DiscoveredStatus, LeadDiscovery, LeadDiscoveryStatus};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
 pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};
 pub use words::{CapabilityState, CircuitState, OperationKind, Outcome, SyncState};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{ConfigMapKeyRef, Interval, JobStatus, SecretKeyRef};
-use super::lead_discovery::LeadDiscovery;
+use super::lead_discovery::{LeadDiscovery, LeadDiscoveryStatus};
 use super::schema::{self, rule, rule_at};
 use super::words::{CapabilityState, CircuitState};
 
@@ -351,6 +351,9 @@ pub struct LivePlatformStatus {
     /// Whether the operator sends calls to the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit: Option<Circuit>,
+    /// What spec.leadDiscovery has found and created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead_discovery: Option<LeadDiscoveryStatus>,
     /// The state of the platform's synchronization jobs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -378,8 +381,8 @@ pub struct LivePlatformStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// The conditions. Ready is always present; Reconciling and Stalled only while true. DeletionsHeld and
-    /// AbsencesHeld appear only while they apply.
+    /// The conditions. Ready is always present; Reconciling and Stalled only while true. LeadsDiscovered is
+    /// present with spec.leadDiscovery; DeletionsHeld and AbsencesHeld appear only while they apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

@@ -44,6 +44,7 @@ pub enum Reason {
     Throttled,
     DeletionRateExceeded,
     AbsenceUnconfirmed,
+    ClusterRefused,
     // Nobody's.
     Succeeded,
     Suspended,
@@ -67,7 +68,7 @@ pub enum Responsible {
 
 impl Reason {
     /// Every reason, in the order of the index of docs/reasons.
-    pub const ALL: [Reason; 29] = [
+    pub const ALL: [Reason; 30] = [
         Reason::Progressing,
         Reason::Converting,
         Reason::Verifying,
@@ -94,6 +95,7 @@ impl Reason {
         Reason::Throttled,
         Reason::DeletionRateExceeded,
         Reason::AbsenceUnconfirmed,
+        Reason::ClusterRefused,
         Reason::Succeeded,
         Reason::Suspended,
         Reason::Observing,
@@ -131,7 +133,8 @@ impl Reason {
             | Self::PlatformUnavailable
             | Self::Throttled
             | Self::DeletionRateExceeded
-            | Self::AbsenceUnconfirmed => Responsible::Administrator,
+            | Self::AbsenceUnconfirmed
+            | Self::ClusterRefused => Responsible::Administrator,
             Self::Succeeded | Self::Suspended | Self::Observing => Responsible::Nobody,
         }
     }
@@ -223,7 +226,7 @@ impl ConditionStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// The type of the condition: `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible`,
-    /// `DeletionsHeld` or `AbsencesHeld`.
+    /// `LeadsDiscovered`, `DeletionsHeld` or `AbsencesHeld`.
     pub kind: &'static str,
     /// The status of the condition.
     pub truth: ConditionStatus,
@@ -248,6 +251,9 @@ pub struct Verdict {
     pub synced: Option<(ConditionStatus, Reason, String)>,
     /// Services only: whether the lead may become a service.
     pub lead_eligible: Option<(ConditionStatus, Reason, String)>,
+    /// Platforms only: whether every lead that `spec.leadDiscovery` wants has an object. A separate condition,
+    /// because the rest of the platform's work continues.
+    pub discovered: Option<(ConditionStatus, Reason, String)>,
     /// Platforms only: why deletions are held. A separate condition, because the rest of the platform's work
     /// continues.
     pub held: Option<Trouble>,
@@ -274,6 +280,7 @@ impl Verdict {
             stalled: reason.stalls(),
             synced: None,
             lead_eligible: None,
+            discovered: None,
             held: None,
             absences: None,
         }
@@ -323,7 +330,11 @@ impl Verdict {
         if self.stalled && self.ready != ConditionStatus::True {
             all.push(own("Stalled", ConditionStatus::True));
         }
-        for (kind, given) in [("Synced", &self.synced), ("LeadEligible", &self.lead_eligible)] {
+        for (kind, given) in [
+            ("Synced", &self.synced),
+            ("LeadEligible", &self.lead_eligible),
+            ("LeadsDiscovered", &self.discovered),
+        ] {
             if let Some((truth, reason, message)) = given {
                 all.push(Condition {
                     kind,

@@ -62,8 +62,8 @@ pub struct DesiredPlatform {
     pub unusable: Option<Trouble>,
     /// A part of the spec that can't be followed, while the rest is.
     pub unfollowed: Option<Trouble>,
-    /// A defect that does not affect Ready, as one sentence.
-    pub remark: Option<String>,
+    /// The value of `LeadsDiscovered`; `None` without `spec.leadDiscovery`.
+    pub discovered: Option<(ConditionStatus, Reason, String)>,
 }
 
 /// The services that wait for one job.
@@ -163,6 +163,7 @@ pub fn decide(
         verdict: Verdict {
             held: record.ledger.trouble(desired.deletions.per_hour),
             absences: record.absences.trouble(now, &desired.account),
+            discovered: desired.discovered.clone(),
             ..verdict
         },
         record,
@@ -300,10 +301,6 @@ fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformF
         0 => "The platform answers.".to_owned(),
         some => format!("The platform answers; {some} entries of its lists can't be read and are left out."),
     };
-    let message = desired
-        .remark
-        .iter()
-        .fold(message, |message, remark| format!("{message} {remark}"));
     let mut verdict = desired
         .unfollowed
         .as_ref()

@@ -276,7 +276,7 @@ proptest! {
         let ran_at = ran_at.map(|(ahead, at)| platform::RanAt::new("x", Some(if ahead < 0 { NOW + secs(ahead.unsigned_abs() * 3) } else { at })));
         let desired = platform::DesiredPlatform {
             observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions: 1.into(), approval: None, absence_approval: word.map(str::to_owned),
-            account: absence::Account::default(), reconcile_requested: flags[0], unusable, unfollowed: None, remark: None,
+            account: absence::Account::default(), reconcile_requested: flags[0], unusable, unfollowed: None, discovered: None,
         };
         let record = platform::PlatformRecord { jobs: [jobs.0, jobs.1], absences, ..platform::PlatformRecord::default() };
         let facts = platform::PlatformFacts { leads, services, waiting, counted, deletions: Vec::new(), answer, failures: 0 };

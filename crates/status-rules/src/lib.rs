@@ -21,14 +21,14 @@ pub struct Condition<'a> {
 /// The maximum length of a message in characters, including the sign that shows that it was cut.
 const LONGEST: usize = 1001;
 
-/// The conditions that exist only while true. `Ready` always exists. It is good when true, as are `Synced`
-/// and `LeadEligible`.
+/// The conditions that exist only while true. `Ready` always exists. It is good when true, as are `Synced`,
+/// `LeadEligible` and `LeadsDiscovered`.
 const ONLY_TRUE: [&str; 4] = ["Reconciling", "Stalled", "DeletionsHeld", "AbsencesHeld"];
 
 /// The reasons that a condition may have with each value. `docs/reasons` says what each means, and whose move
 /// it is.
 #[rustfmt::skip]
-const REASONS: [(&str, &str, &[&str]); 13] = [
+const REASONS: [(&str, &str, &[&str]); 15] = [
     ("Ready", "True", &["Succeeded", "Suspended", "Observing"]),
     ("Ready", "False", &[
         "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed",
@@ -57,6 +57,8 @@ const REASONS: [(&str, &str, &[&str]); 13] = [
     ("LeadEligible", "True", &["Succeeded"]),
     ("LeadEligible", "False", &["LeadNotFound", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch"]),
     ("LeadEligible", "Unknown", &["Progressing", "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled"]),
+    ("LeadsDiscovered", "True", &["Succeeded"]),
+    ("LeadsDiscovered", "False", &["Progressing", "InvalidSpec", "ClusterRefused", "Conflict"]),
     ("DeletionsHeld", "True", &["DeletionRateExceeded"]),
     ("AbsencesHeld", "True", &["AbsenceUnconfirmed"]),
 ];

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use oc_domain::competition::Access;
-use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name, platform_label};
+use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
+use oc_domain::discovery::{Attempts, ClusterRefusal, Name, Rules, Used, name, platform_label};
 use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
 use oc_domain::service::lead_that_counts;
@@ -17,15 +18,22 @@ use oc_domain::time::Time;
 
 use crate::cluster::key::Kind;
 use crate::cluster::patch;
-use crate::cluster::record::{DISCOVERED_LABEL, PLATFORM_LABEL};
+use crate::cluster::record::{DISCOVERED_LABEL, PLATFORM_LABEL, requested};
 use crate::controllers::context::Context;
 use crate::controllers::events;
+use crate::controllers::memory::Discovery;
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
-use oc_api::{DiscoveredStatus, Lead, LeadDiscovery, LeadOrigin, LeadSpec, LivePlatform};
+use oc_api::{
+    ConditionType, DiscoveredStatus, Lead, LeadDiscovery, LeadDiscoveryStatus, LeadOrigin, LeadSpec,
+    LivePlatform,
+};
 
 /// How many characters of the API server's message are quoted.
 const SENTENCE: usize = 400;
+
+/// How many characters of a message status holds.
+const MESSAGE: usize = 1000;
 
 /// How much of a company's name is read. Less of it goes into the object's name.
 const LETTERS: usize = 200;
@@ -36,49 +44,69 @@ pub async fn discover(
     platform: &LivePlatform,
     inventory: &Inventory,
 ) -> Option<Time> {
+    let own = platform.name_any();
     let (Some(rules), Some(known)) = (&platform.spec.lead_discovery, inventory.known_leads()) else {
         context
             .memory
-            .with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
+            .with_discovery(&own, |known| *known = Discovery::default());
         return None;
     };
-    if unwatched_namespace(context, platform).is_some() {
-        return None;
-    }
-    let own = platform.name_any();
     let wanted = wanted(rules);
-    let mut missing: Vec<&Fact> = Vec::new();
+    let (mut missing, mut present, mut made) = (Vec::new(), 0, 0);
     for lead in known
         .tenants()
         .filter_map(lead_that_counts)
         .filter(|lead| wanted.want(lead))
     {
-        if !there(context, &own, rules, &lead.tenant).await {
-            missing.push(lead);
-        }
-    }
-    let mut attempts = context.memory.with_attempts(&own, |attempts| attempts.clone());
-    if missing.is_empty() {
-        attempts = Attempts::default();
-    }
-    let now = clock::now();
-    let tenants: BTreeSet<TenantId> = missing.iter().map(|lead| lead.tenant).collect();
-    attempts.begin(now, |tenant| tenants.contains(tenant));
-    if attempts.may_run(now) {
-        let mut due: Vec<(u32, &Fact)> = missing
-            .into_iter()
-            .filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, lead)))
-            .collect();
-        due.sort_by(|one, two| (one.0, &one.1.tenant).cmp(&(two.0, &two.1.tenant)));
-        for (_, lead) in due {
-            if !make(context, rules, &own, lead, &mut attempts).await {
-                break;
+        match there(context, &own, rules, &lead.tenant).await {
+            None => missing.push(lead),
+            Some(ours) => {
+                present += 1;
+                made += usize::from(ours);
             }
         }
     }
+    let mut attempts = context
+        .memory
+        .with_discovery(&own, |known| known.attempts.clone());
+    let asked = (platform.metadata.generation, requested(platform));
+    attempts.ask(&format!("{asked:?}"));
+    make_all(context, rules, &own, &missing, &mut attempts).await;
+    let report = attempts.report(present + missing.len(), missing.len(), made);
     let next = attempts.next();
-    context.memory.with_attempts(&own, |before| *before = attempts);
+    context.memory.with_discovery(&own, |known| {
+        *known = Discovery {
+            attempts,
+            report: Some(report),
+        };
+    });
     next
+}
+
+/// Creates the objects whose turn it is.
+async fn make_all(
+    context: &Context,
+    rules: &LeadDiscovery,
+    platform: &str,
+    missing: &[&Fact],
+    attempts: &mut Attempts,
+) {
+    let now = clock::now();
+    let tenants: BTreeSet<TenantId> = missing.iter().map(|lead| lead.tenant).collect();
+    attempts.begin(now, |tenant| tenants.contains(tenant));
+    if !attempts.may_run(now) {
+        return;
+    }
+    let mut due: Vec<(u32, &Fact)> = missing
+        .iter()
+        .filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, *lead)))
+        .collect();
+    due.sort_by(|one, two| (one.0, &one.1.tenant).cmp(&(two.0, &two.1.tenant)));
+    for (_, lead) in due {
+        if !make(context, rules, platform, lead, attempts).await {
+            break;
+        }
+    }
 }
 
 /// Creates one object and returns whether another may be tried.
@@ -99,15 +127,22 @@ async fn make(
             && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
         Some(if same { Used::ForThis } else { Used::ForAnother })
     };
+    if !context.config.scope.holds(&rules.namespace) {
+        // The operator would not see the object, and create it again and again.
+        let said = format!(
+            "the operator does not watch that namespace (--watch-namespaces: {})",
+            context.config.scope
+        );
+        return attempts.refused(now, &lead.tenant, ClusterRefusal::NotWatched, &said);
+    }
     let name = match name(platform, &company(lead), &lead.tenant, used) {
         Name::There => return true,
         Name::Free(name) => name,
         Name::Taken(name) => {
             let said = format!(
-                "the names for tenant {} are in use for something else, {name} the last of them",
-                lead.tenant
+                "every name that its object could get is in use for something else, {name} is the last"
             );
-            return attempts.refused(now, &lead.tenant, &said);
+            return attempts.refused(now, &lead.tenant, ClusterRefusal::NameTaken, &said);
         }
     };
     match patch::create(&context.client, &object(rules, platform, &name, lead)).await {
@@ -119,78 +154,104 @@ async fn make(
         }
         Err(error) => {
             tracing::warn!(namespace = rules.namespace, name, tenant = %lead.tenant, %error, "an object for a lead could not be made and is tried again");
-            match &error {
-                kube::Error::Api(status) if status.code == 404 => {
-                    attempts.blocked(now, Some(&sentence(&status.message)))
+            let refused = match &error {
+                kube::Error::Api(status) => {
+                    ClusterRefusal::parse(status.code, &status.message).zip(Some(sentence(&status.message)))
                 }
-                kube::Error::Api(status) if status.code < 500 && !matches!(status.code, 401 | 429) => {
-                    return attempts.refused(now, &lead.tenant, &sentence(&status.message));
-                }
-                // The API server does not answer. That passes, and until then the status cannot be written
-                // either.
-                _ => attempts.blocked(now, None),
-            }
-            false
+                _ => None,
+            };
+            let Some((refusal, said)) = refused else {
+                attempts.unanswered(now);
+                return false;
+            };
+            attempts.refused(now, &lead.tenant, refusal, &said)
         }
     }
 }
 
+/// The API server's sentence, cut, without a full stop.
 fn sentence(text: &str) -> String {
-    text.chars().take(SENTENCE).collect()
+    let cut: String = text.chars().take(SENTENCE).collect();
+    cut.trim_end_matches('.').to_owned()
 }
 
-/// Whether the lead has an object. An object that may not use the platform does not count, unless discovery
-/// created it.
-async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
+/// Whether the lead has an object, and if so, whether the operator has created it. An object that may not use
+/// the platform does not count, unless discovery created it.
+async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> Option<bool> {
     let keys = context.cache.index.of_tenant(platform, tenant);
     for key in keys.into_iter().filter(|key| key.kind() == Kind::Lead) {
         let of = context.cache.index.platform_of(&key).unwrap_or_default();
         if (of == platform && key.namespace() == rules.namespace)
             || context.may_use(&of, key.namespace()).await != Access::MayNot
         {
-            return true;
+            let object = context.cache.leads.of(&key);
+            return Some(object.is_some_and(|object| object.labels().contains_key(DISCOVERED_LABEL)));
         }
     }
-    false
+    None
 }
 
-/// What the status reports about objects that could not be created: the trouble that blocks all of them, or a
-/// remark on some.
-pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
+/// What a platform object says about discovery.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// The counts.
+    pub status: Option<LeadDiscoveryStatus>,
+    /// The value of `LeadsDiscovered`.
+    pub condition: Option<(ConditionStatus, Reason, String)>,
+    /// What is wrong with the spec of the platform object.
+    pub trouble: Option<Trouble>,
+}
+
+/// What the platform object says about discovery: the result of the last run, or what it says already.
+pub fn told(context: &Context, platform: &LivePlatform) -> Told {
     let Some(rules) = &platform.spec.lead_discovery else {
-        return (None, None);
+        return Told::default();
     };
-    let namespace = &rules.namespace;
-    match context
+    let unwatched = unwatched_namespace(context, platform);
+    let report = context
         .memory
-        .with_attempts(&platform.name_any(), |attempts| attempts.told())
-    {
-        None => (None, None),
-        Some(Told::None(said)) => {
-            let message = format!(
-                "spec.leadDiscovery: no Lead objects can be made in the namespace {namespace}: {said}. Put that in order there, or change spec.leadDiscovery; everything else goes on."
-            );
-            (Some(Trouble::new(Reason::InvalidSpec, message)), None)
-        }
-        Some(Told::Some(count, said)) => {
-            let leads = if count == 1 {
-                "1 lead has".to_owned()
-            } else {
-                format!("{count} leads have")
-            };
-            (
-                None,
-                Some(format!(
-                    "{leads} no Lead object in the namespace {namespace} (spec.leadDiscovery), and making it is tried again: {said}."
-                )),
-            )
-        }
+        .with_discovery(&platform.name_any(), |known| known.report.clone());
+    let Some(report) = report else {
+        let status = platform.status.as_ref();
+        let said = status.and_then(|status| said(&status.conditions));
+        let waits = || {
+            let message = "Waiting for the platform's list of leads.".to_owned();
+            (ConditionStatus::False, Reason::Progressing, message)
+        };
+        return Told {
+            status: status.and_then(|status| status.lead_discovery.clone()),
+            condition: Some(said.unwrap_or_else(waits)),
+            trouble: unwatched,
+        };
+    };
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let words = report.words(&rules.namespace);
+    Told {
+        status: Some(LeadDiscoveryStatus {
+            matched: count(report.matched),
+            present: count(report.present),
+            made: count(report.made),
+            failed: count(report.failed),
+            message: (!words.is_empty()).then(|| words.chars().take(MESSAGE).collect()),
+        }),
+        condition: Some(report.condition(&rules.namespace)),
+        trouble: unwatched.or_else(|| report.trouble(&rules.namespace)),
     }
+}
+
+/// The value of the condition `LeadsDiscovered` as it was last written.
+fn said(conditions: &[Condition]) -> Option<(ConditionStatus, Reason, String)> {
+    let is_ours = |condition: &&Condition| condition.type_ == ConditionType::LeadsDiscovered.as_str();
+    let said = conditions.iter().find(is_ours)?;
+    let truth = [ConditionStatus::True, ConditionStatus::False]
+        .into_iter()
+        .find(|truth| truth.as_str() == said.status)?;
+    Some((truth, Reason::parse(&said.reason)?, said.message.clone()))
 }
 
 /// The trouble to report when discovery's namespace is not watched. The operator would see none of the
 /// objects and create them again and again.
-pub fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
+fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
     let namespace = &platform.spec.lead_discovery.as_ref()?.namespace;
     let message = || {
         let watched = &context.config.scope;

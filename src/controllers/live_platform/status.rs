@@ -10,6 +10,7 @@ use oc_domain::time::Time;
 use crate::cluster::record::{LC_CUSTOMERS, NUMBERS, requested};
 use crate::cluster::status;
 use crate::controllers::context::Context;
+use crate::controllers::live_platform::discovery;
 use crate::controllers::{deletions, handlers, object};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
@@ -30,7 +31,10 @@ pub(super) async fn patch_status(
 ) -> Result<(), WriteError> {
     let before = object.status.clone().unwrap_or_default();
     let now = clock::now();
-    let status = compose(object, &before, decision, inventory, now);
+    let status = LivePlatformStatus {
+        lead_discovery: discovery::told(context, object).status,
+        ..compose(object, &before, decision, inventory, now)
+    };
     if status == before {
         return Ok(());
     }
@@ -112,6 +116,7 @@ fn compose(
             },
             reason: trouble.map(|trouble| trouble.reason.to_string()),
         }),
+        lead_discovery: None,
         sync_jobs: Job::ALL
             .iter()
             .map(|which| status::job(*which, &decision.record.jobs[index(*which)]))

@@ -32,7 +32,7 @@ fn desired(
     unusable: Option<Trouble>,
     unproven: Option<Trouble>,
 ) -> DesiredPlatform {
-    let (undiscovered, remark) = discovery::told(context, object);
+    let discovery = discovery::told(context, object);
     let ran = |name: &str| {
         let text = object.annotations().get(name)?;
         Some(RanAt::new(
@@ -54,10 +54,8 @@ fn desired(
                 .as_ref()
                 .and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
-        unfollowed: unproven
-            .or_else(|| discovery::unwatched_namespace(context, object))
-            .or(undiscovered),
-        remark,
+        unfollowed: unproven.or(discovery.trouble),
+        discovered: discovery.condition,
     }
 }
 

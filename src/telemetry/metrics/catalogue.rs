@@ -132,6 +132,8 @@ catalogue! {
         "Deletions beyond spec.deletions.perHour that wait for the annotation operatorconnect.dev/approve-deletions";
     ABSENCES_HELD: Gauge "operatorconnect_absences_held" ["platform"]
         "Objects that have recorded something that the platform's lists do not show and that the operator does not believe to be gone: until it appears again, or until the annotation operatorconnect.dev/approve-absences has a new value";
+    UNDISCOVERED_LEADS: Gauge "operatorconnect_undiscovered_leads" ["platform"]
+        "Leads that spec.leadDiscovery wants and whose Lead object could not be created";
     LEADER: Gauge "operatorconnect_leader" []
         "1 while this replica may change things, else 0";
     STATUS_FAILURES: Counter "operatorconnect_status_write_failures_total" ["kind"]

@@ -142,6 +142,9 @@ impl Gauges {
         self.each(encoder, &catalogue::ABSENCES_HELD, |platform| {
             Some(count(platform.absences_held))
         })?;
+        self.each(encoder, &catalogue::UNDISCOVERED_LEADS, |platform| {
+            Some(count(platform.undiscovered))
+        })?;
         let jobs = self.0.platforms.iter().flat_map(|(name, platform)| {
             let due = Job::ALL.map(Job::name).into_iter().zip(platform.jobs_due);
             due.map(move |(job, due)| ([name.as_str(), job], count(due)))

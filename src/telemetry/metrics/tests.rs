@@ -28,7 +28,7 @@ fn platform(name: &str) -> Value {
             "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444", "scope": "api://x/.default",
             "clientSecretRef": {"namespace": "a", "name": "b", "key": "c"},
         }}},
-        "status": {"deletions": {"held": 3}, "absences": {"held": 2}, "conditions": [condition("True", "Succeeded")]},
+        "status": {"deletions": {"held": 3}, "absences": {"held": 2}, "leadDiscovery": {"failed": 4}, "conditions": [condition("True", "Succeeded")]},
     })
 }
 
@@ -90,6 +90,7 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
         r#"operatorconnect_sync_jobs_due{platform="default",sync_job="peering.sync-trunks-job"} 0.0"#,
         r#"operatorconnect_deletions_held{platform="default"} 3.0"#,
         r#"operatorconnect_absences_held{platform="default"} 2.0"#,
+        r#"operatorconnect_undiscovered_leads{platform="default"} 4.0"#,
         "operatorconnect_leader 1.0",
         "# UNIT operatorconnect_oldest_task_seconds seconds",
         "# EOF",

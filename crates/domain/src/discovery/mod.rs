@@ -2,11 +2,15 @@
 //! created.
 
 mod name;
+mod refusal;
+mod report;
 mod rules;
 
 use std::collections::BTreeMap;
 
 pub use self::name::{Name, Used, name, platform_label};
+pub use self::refusal::ClusterRefusal;
+pub use self::report::{DiscoveryReport, Hindrance};
 pub use self::rules::Rules;
 
 use crate::names::TenantId;
@@ -23,8 +27,10 @@ const SEEN_BY_THEN: Duration = Duration::from_secs(30);
 /// Why one lead has no object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DiscoveryFailure {
+    since: Time,
     failures: u32,
     again: Time,
+    refusal: ClusterRefusal,
     said: String,
 }
 
@@ -33,7 +39,8 @@ struct DiscoveryFailure {
 struct Pause {
     runs: u32,
     until: Time,
-    said: Option<String>,
+    /// What concerns all objects, and the lead it was noticed with.
+    for_all: Option<(ClusterRefusal, TenantId, String)>,
 }
 
 /// An object that was created and that the watch has not delivered yet.
@@ -50,25 +57,26 @@ pub struct Attempts {
     unseen: BTreeMap<TenantId, Unseen>,
     in_a_row: u32,
     pause: Option<Pause>,
-}
-
-/// What to report about failed attempts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// No object can be created: the API server's sentence.
-    None(String),
-    /// This many objects can't be created; the sentence for the first.
-    Some(usize, String),
+    asked: String,
 }
 
 impl Attempts {
+    /// Notes what the next run is for: a version of the spec, and a person's request. When either is new, the
+    /// run does not wait because of what failed before.
+    pub fn ask(&mut self, what: &str) {
+        if self.asked != what {
+            what.clone_into(&mut self.asked);
+            (self.failed, self.pause) = (BTreeMap::new(), None);
+        }
+    }
+
     /// Begins a run. Forgets leads that have an object by now, or are no longer wanted.
     pub fn begin(&mut self, now: Time, missing: impl Fn(&TenantId) -> bool) {
         self.failed.retain(|tenant, _| missing(tenant));
         self.unseen
             .retain(|tenant, unseen| now < unseen.until && missing(tenant));
         self.in_a_row = 0;
-        if self.failed.is_empty() && self.pause.as_ref().is_some_and(|pause| pause.said.is_none()) {
+        if self.failed.is_empty() && self.pause.as_ref().is_some_and(|pause| pause.for_all.is_none()) {
             self.pause = None;
         }
     }
@@ -107,21 +115,21 @@ impl Attempts {
     }
 
     /// Records that an object was refused, in these words. Returns whether to try others in this run.
-    pub fn refused(&mut self, now: Time, tenant: &TenantId, said: &str) -> bool {
-        let failures = self
-            .failed
-            .get(tenant)
-            .map_or(0, |failure| failure.failures)
-            .saturating_add(1);
-        let again = timing::next_try(now, failures.saturating_add(2), None);
-        self.failed.insert(
-            *tenant,
-            DiscoveryFailure {
-                failures,
-                again,
-                said: said.to_owned(),
-            },
-        );
+    pub fn refused(&mut self, now: Time, tenant: &TenantId, refusal: ClusterRefusal, said: &str) -> bool {
+        if refusal.concerns_all() {
+            self.stop(now, Some((refusal, *tenant, said.to_owned())));
+            return false;
+        }
+        let before = self.failed.get(tenant);
+        let failures = before.map_or(0, |failure| failure.failures).saturating_add(1);
+        let failure = DiscoveryFailure {
+            since: before.map_or(now, |failure| failure.since),
+            failures,
+            again: timing::next_try(now, failures.saturating_add(2), None),
+            refusal,
+            said: said.to_owned(),
+        };
+        self.failed.insert(*tenant, failure);
         self.in_a_row += 1;
         if self.in_a_row < IN_A_ROW {
             return true;
@@ -130,13 +138,13 @@ impl Attempts {
         false
     }
 
-    /// Records that no object can be created, for a reason that concerns no lead in particular. `said` is for
-    /// a person, unless the reason passes on its own.
-    pub fn blocked(&mut self, now: Time, said: Option<&str>) {
-        self.stop(now, said);
+    /// Records that the API server does not answer. That passes without a person, and until then nothing can
+    /// be reported either.
+    pub fn unanswered(&mut self, now: Time) {
+        self.stop(now, None);
     }
 
-    fn stop(&mut self, now: Time, said: Option<&str>) {
+    fn stop(&mut self, now: Time, for_all: Option<(ClusterRefusal, TenantId, String)>) {
         let runs = self
             .pause
             .as_ref()
@@ -145,20 +153,64 @@ impl Attempts {
         self.pause = Some(Pause {
             runs,
             until: timing::next_try(now, runs, None),
-            said: said.map(str::to_owned),
+            for_all,
         });
     }
 
-    /// Returns what to report.
-    pub fn told(&self) -> Option<Told> {
-        let first = self.failed.values().next().map(|failure| failure.said.clone());
-        match (&self.pause, first) {
-            (Some(Pause { said: Some(said), .. }), _) => Some(Told::None(said.clone())),
-            // A single aborted run may have started with leads that are always refused, so it takes two.
-            (Some(pause), Some(first)) if pause.runs > 1 => Some(Told::None(first)),
-            (_, Some(first)) => Some(Told::Some(self.failed.len(), first)),
-            (_, None) => None,
+    /// Returns what to report. `matched` leads are wanted, `missing` of them have no object that the watch has
+    /// delivered, and `made` of the others have one that the operator has created.
+    pub fn report(&self, matched: usize, missing: usize, made: usize) -> DiscoveryReport {
+        let unseen = self.unseen.len();
+        let missing = missing.saturating_sub(unseen);
+        let mut report = DiscoveryReport {
+            matched,
+            present: matched.saturating_sub(missing),
+            made: made + unseen,
+            failed: self.failed.len(),
+            hindrances: self.hindrances(),
+        };
+        // A single aborted run may have started with leads that are always refused, so it takes two.
+        let all = self
+            .pause
+            .as_ref()
+            .is_some_and(|pause| pause.for_all.is_some() || pause.runs > 1);
+        if let (true, Some(first)) = (all, report.hindrances.first_mut()) {
+            first.count += missing.saturating_sub(report.failed);
+            report.failed = missing;
         }
+        report
+    }
+
+    /// What was refused, by kind, each with the lead that it happened to first.
+    fn hindrances(&self) -> Vec<Hindrance> {
+        if let Some((refusal, first, said)) = self.pause.as_ref().and_then(|pause| pause.for_all.clone()) {
+            return vec![Hindrance {
+                refusal,
+                count: self.failed.len(),
+                first,
+                said,
+            }];
+        }
+        let mut kinds: BTreeMap<ClusterRefusal, (usize, Time, Hindrance)> = BTreeMap::new();
+        for (tenant, failure) in &self.failed {
+            let this = || Hindrance {
+                refusal: failure.refusal,
+                count: 0,
+                first: *tenant,
+                said: failure.said.clone(),
+            };
+            let (count, since, first) = kinds
+                .entry(failure.refusal)
+                .or_insert_with(|| (0, failure.since, this()));
+            *count += 1;
+            if failure.since < *since {
+                (*since, *first) = (failure.since, this());
+            }
+        }
+        kinds
+            .into_values()
+            .map(|(count, _, first)| Hindrance { count, ..first })
+            .collect()
     }
 
     /// When there is something to retry.

@@ -94,12 +94,13 @@ fn of_reason(reason: Reason) -> Option<Event> {
         Reason::PlanReady => Event::PlanReady,
         Reason::Observing => Event::Observing,
         Reason::Suspended => Event::Suspended,
-        // The platform object reports the first four for all its objects. The jobs have their own events. The
+        // The platform object reports the first five, for all its objects or for discovery. The jobs have their own events. The
         // rest is work in progress.
         Reason::AuthenticationFailed
         | Reason::PlatformUnavailable
         | Reason::Throttled
         | Reason::AbsenceUnconfirmed
+        | Reason::ClusterRefused
         | Reason::AwaitingLeadsJob
         | Reason::AwaitingTrunksJob
         | Reason::Progressing

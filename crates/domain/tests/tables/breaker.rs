@@ -221,7 +221,7 @@ fn what_the_platform_object_says() {
         reconcile_requested: false,
         unusable: None,
         unfollowed: None,
-        remark: None,
+        discovered: None,
     };
     let (_, asking) = tripped();
     let facts = |asking: &[Asking]| PlatformFacts {

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use oc_domain::discovery::{Attempts, Name, Rules, Told, Used, name, platform_label};
+use oc_domain::conditions::{ConditionStatus, Reason};
+use oc_domain::discovery::{Attempts, ClusterRefusal, Hindrance, Name, Rules, Used, name, platform_label};
 use oc_domain::model::{Lead, MicrosoftStatus};
 use proptest::prelude::*;
 
@@ -181,11 +182,20 @@ fn run(attempts: &mut Attempts, at: u64, missing: &mut Vec<u32>, takes: impl Fn(
         if takes(number) {
             attempts.made(now, &numbered(number), &number.to_string());
             missing.retain(|one| *one != number);
-        } else if !attempts.refused(now, &numbered(number), &format!("{number} is refused")) {
+        } else if !attempts.refused(now, &numbered(number), ClusterRefusal::Policy, &format!("{number} is refused")) {
             break;
         }
     }
     tried
+}
+
+/// The reason and the counts of matched, present, made and failed leads, and the first lead of each kind of refusal.
+fn told(attempts: &Attempts, matched: usize, missing: usize) -> (Reason, [usize; 4], Vec<String>) {
+    let report = attempts.report(matched, missing, matched - missing);
+    let (truth, reason, message) = report.condition("customers");
+    assert_eq!(truth == ConditionStatus::True, reason == Reason::Succeeded, "{message}");
+    let first = |hindrance: &Hindrance| format!("{:?} {}: {}", hindrance.refusal, hindrance.count, hindrance.said);
+    (reason, [report.matched, report.present, report.made, report.failed], report.hindrances.iter().map(first).collect())
 }
 
 /// One bad lead costs only itself, many cost a few tries, and the problem is reported until it is over.
@@ -194,13 +204,17 @@ fn a_lead_that_is_refused_costs_only_itself() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=30).collect::<Vec<u32>>());
     let bad = |number: u32| number != 7;
     assert_eq!(run(&mut attempts, 0, &mut missing, bad), 30);
-    assert_eq!((missing.as_slice(), attempts.told()), ([7].as_slice(), Some(Told::Some(1, "7 is refused".into()))));
+    assert_eq!(missing, [7]);
+    let expected = || (Reason::ClusterRefused, [30, 29, 29, 1], vec!["Policy 1: 7 is refused".to_owned()]);
+    // The 29 others were just created: the watch has not delivered them.
+    assert_eq!(told(&attempts, 30, 30), expected());
     let tried: usize = (1..=3600).map(|at| run(&mut attempts, at, &mut missing, bad)).sum();
     assert!((10..=30).contains(&tried), "{tried} tries in an hour");
+    assert_eq!(told(&attempts, 30, 1), expected(), "nothing in it changes while it lasts");
     assert!(attempts.next().is_some_and(|next| next <= NOW + secs(3600 + 300)));
     assert_eq!(run(&mut attempts, 7200, &mut missing, |_| true), 1);
     assert_eq!(run(&mut attempts, 7201, &mut missing, |_| true), 0);
-    assert_eq!((attempts.told(), attempts.next()), (None, None));
+    assert_eq!((told(&attempts, 30, 0), attempts.next()), ((Reason::Succeeded, [30, 30, 30, 0], Vec::new()), None));
 }
 
 #[test]
@@ -208,7 +222,8 @@ fn those_that_nobody_takes_do_not_hold_the_others() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=30).collect::<Vec<u32>>());
     let bad = |number: u32| number > 5;
     assert_eq!(run(&mut attempts, 0, &mut missing, bad), 3, "the first three are refused");
-    assert_eq!(attempts.told(), Some(Told::Some(3, "1 is refused".into())), "they may be the only ones");
+    let few = (Reason::ClusterRefused, [30, 0, 0, 3], vec!["Policy 3: 1 is refused".to_owned()]);
+    assert_eq!(told(&attempts, 30, 30), few, "they may be the only ones");
     for at in 1..=60 {
         run(&mut attempts, at, &mut missing, bad);
     }
@@ -221,26 +236,90 @@ fn what_refuses_all_is_asked_seldom_and_told() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=1000).collect::<Vec<u32>>());
     let tried: usize = (0..3600).map(|at| run(&mut attempts, at, &mut missing, |_| false)).sum();
     assert!((30..=90).contains(&tried), "{tried} tries in an hour");
-    assert!(matches!(attempts.told(), Some(Told::None(said)) if said.ends_with("is refused")));
+    let all = (Reason::ClusterRefused, [1000, 0, 0, 1000], vec!["Policy 1000: 1 is refused".to_owned()]);
+    assert_eq!(told(&attempts, 1000, 1000), all);
     for at in 3600..3960 {
         run(&mut attempts, at, &mut missing, |_| true);
     }
-    assert_eq!((missing.len(), attempts.told()), (0, None));
+    assert_eq!((missing.len(), told(&attempts, 1000, 0).0), (0, Reason::Succeeded));
 }
 
-/// The namespace is missing. A problem unrelated to any lead is reported at once, and not tried for each of them.
+/// The namespace is missing. A problem that concerns no lead in particular is reported at once, and not tried for each of them.
 #[test]
 fn what_keeps_all_from_being_made_is_told_at_once() {
     let mut attempts = Attempts::default();
-    attempts.blocked(NOW, Some("namespaces \"leads\" not found"));
-    assert_eq!(attempts.told(), Some(Told::None("namespaces \"leads\" not found".into())));
+    assert!(!attempts.refused(NOW, &tenant(), ClusterRefusal::NoNamespace, "namespaces \"customers\" not found"));
+    let all = (Reason::InvalidSpec, [12, 2, 2, 10], vec!["NoNamespace 10: namespaces \"customers\" not found".to_owned()]);
+    assert_eq!(told(&attempts, 12, 10), all);
     assert!(!attempts.may_run(NOW) && attempts.may_run(NOW + secs(300)));
+    // Another spec, or a person who asks, does not wait.
+    let mut asked = attempts.clone();
+    asked.ask("something new");
+    assert!(asked.may_run(NOW) && told(&asked, 12, 10).2.is_empty());
     attempts.made(NOW, &tenant(), "contoso");
-    assert_eq!(attempts.told(), None);
+    assert_eq!(told(&attempts, 12, 10), (Reason::Progressing, [12, 3, 3, 0], Vec::new()));
     attempts.begin(NOW, |_| false);
     assert_eq!(attempts.next(), None);
     // A temporary problem is retried and not reported.
-    attempts.blocked(NOW, None);
-    assert_eq!(attempts.told(), None);
+    attempts.unanswered(NOW);
+    assert_eq!(told(&attempts, 12, 10).0, Reason::Progressing);
     assert!(attempts.next().is_some());
+}
+
+/// Several things refuse: each is named with the lead that it happened to first.
+#[test]
+fn each_refusal_is_told_with_its_first_lead() {
+    let mut attempts = Attempts::default();
+    attempts.begin(NOW, |_| true);
+    for (at, number, refusal) in
+        [(0, 9, ClusterRefusal::NameTaken), (5, 2, ClusterRefusal::Policy), (6, 1, ClusterRefusal::Policy), (900, 9, ClusterRefusal::NameTaken)]
+    {
+        attempts.begin(NOW + secs(at), |_| true);
+        attempts.refused(NOW + secs(at), &numbered(number), refusal, &format!("no to {number}"));
+    }
+    let report = attempts.report(20, 3, 0);
+    let (truth, reason, message) = report.condition("customers");
+    assert_eq!((truth, reason, report.failed), (ConditionStatus::False, Reason::ClusterRefused, 3));
+    for words in [
+        "2 leads have no Lead object in the namespace customers. For tenant 00000002-2222-4222-8222-222222222222: no to 2.",
+        "1 lead has no Lead object in the namespace customers. For tenant 00000009-2222-4222-8222-222222222222: no to 9.",
+        "spec.leadDiscovery.excludeTenants",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    assert_eq!(report.trouble("customers"), None, "the platform object is in order");
+}
+
+/// What the API server of Kubernetes 1.37 answers, and whose move it is.
+#[test]
+fn refusals_by_the_api_servers_words() {
+    let table: [(u16, &str, Option<ClusterRefusal>); 12] = [
+        (404, r#"namespaces "customers" not found"#, Some(ClusterRefusal::NoNamespace)),
+        (
+            403,
+            r#"leads.operatorconnect.dev "a" is forbidden: unable to create new content in namespace customers because it is being terminated"#,
+            Some(ClusterRefusal::NoNamespace),
+        ),
+        (
+            403,
+            r#"leads.operatorconnect.dev is forbidden: User "u" cannot create resource "leads" in API group "operatorconnect.dev" in the namespace "customers""#,
+            Some(ClusterRefusal::NoRight),
+        ),
+        (
+            403,
+            r#"leads.operatorconnect.dev "a" is forbidden: exceeded quota: few, requested: count/leads.operatorconnect.dev=1, used: count/leads.operatorconnect.dev=4, limited: count/leads.operatorconnect.dev=4"#,
+            Some(ClusterRefusal::Quota),
+        ),
+        (422, r#"leads.operatorconnect.dev "a" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#, Some(ClusterRefusal::Policy)),
+        (400, r#"admission webhook "w.example.com" denied the request: no"#, Some(ClusterRefusal::Policy)),
+        (409, r#"leads.operatorconnect.dev "a" already exists"#, Some(ClusterRefusal::NameTaken)),
+        (401, "Unauthorized", None),
+        (429, "Too many requests", None),
+        (500, "Internal error occurred", None),
+        (503, "The server is unavailable", None),
+        (504, "Timeout", None),
+    ];
+    for (code, said, expected) in table {
+        assert_eq!(ClusterRefusal::parse(code, said), expected, "{code} {said}");
+    }
 }

@@ -24,7 +24,7 @@ pub fn desired() -> DesiredPlatform {
         reconcile_requested: false,
         unusable: None,
         unfollowed: None,
-        remark: None,
+        discovered: None,
     }
 }
 

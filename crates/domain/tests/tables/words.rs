@@ -31,7 +31,7 @@ fn a_reason_answers_whose_move_it_is() {
         (Responsible::PlatformOperator, &["AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused"]),
         (
             Responsible::Administrator,
-            &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed"],
+            &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed", "ClusterRefused"],
         ),
         (Responsible::Nobody, &["Succeeded", "Suspended", "Observing"]),
     ];
@@ -74,13 +74,19 @@ fn what_stalls() {
     assert_eq!(says(&Verdict::ready("All is well.")), "True Succeeded -");
 }
 
-/// The contract of conditions knows each reason: `Ready` may have it, with at least one value.
+/// The contract of conditions knows each reason: `Ready` may have it, with at least one value, or another condition if `Ready` never has it.
 #[test]
 fn no_reason_is_without_a_place() {
     for reason in Reason::ALL {
-        let ready = |truth| vec![Condition { kind: "Ready", truth, reason, message: "x".into() }];
+        let condition = |kind, truth, reason| Condition { kind, truth, reason, message: "x".into() };
+        let with = |truth| match reason {
+            Reason::ClusterRefused => {
+                vec![condition("Ready", ConditionStatus::True, Reason::Succeeded), condition("LeadsDiscovered", truth, reason)]
+            }
+            _ => vec![condition("Ready", truth, reason)],
+        };
         let places =
-            [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown].into_iter().filter(|truth| kstatus_violations(&ready(*truth)).is_empty());
+            [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown].into_iter().filter(|truth| kstatus_violations(&with(*truth)).is_empty());
         assert_ne!(places.count(), 0, "{reason}");
     }
 }

@@ -21,6 +21,10 @@ for _, held in ipairs({ "DeletionsHeld", "AbsencesHeld" }) do
     health.message = health.message .. " " .. conditions[held].message
   end
 end
+local discovered = conditions["LeadsDiscovered"]
+if discovered ~= nil and discovered.status == "False" and discovered.message ~= ready.message then
+  health.message = health.message .. " " .. discovered.message
+end
 if conditions["Reconciling"] ~= nil and conditions["Reconciling"].status == "True" then
   return health
 end
