@@ -340,7 +340,8 @@ async fn run_leader_loop(
     stop: &mut Shutdown,
     to_finish: Duration,
 ) -> anyhow::Result<LeaderEnd> {
-    let mut passes = JoinSet::new();
+    let (mut passes, mut beside) = (JoinSet::new(), JoinSet::new());
+    beside.spawn(controllers::discover(Arc::clone(context)));
     let mut look = tokio::time::interval(TIME_LOOK);
     let mut wrong_since = None;
     let end = loop {
@@ -356,11 +357,14 @@ async fn run_leader_loop(
                 ended.context("a pass panicked; this is a bug")?;
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+            ended = beside.join_next() => anyhow::bail!("discovery ended: {ended:?}"),
             why = election_handle.lost() => anyhow::bail!(lost(&why, passes.len())),
             () = stop.asked() => break LeaderEnd::Asked,
         }
     };
     health.is(StartStage::Stopping);
+    // The next start goes on with the leads that have no object yet.
+    beside.shutdown().await;
     tracing::info!(
         under_way = passes.len(),
         "stopping: no new pass starts, and those in progress may finish"

@@ -57,6 +57,8 @@ pub struct Context {
     pub watches: Watches,
     /// The work queue.
     pub queue: Queue<ObjectKey, Group>,
+    /// The platforms whose lists discovery has to look at.
+    pub discoveries: Queue<ObjectKey, Group>,
     /// The connection to each platform.
     pub connections: Connections,
     /// Counts that are kept up to date as objects change.
@@ -93,6 +95,7 @@ impl Context {
             cache: Cache::default(),
             watches: Watches::default(),
             queue: Queue::new(PASSES_PER_PLATFORM),
+            discoveries: Queue::new(1),
             connections: Connections::default(),
             tallies: Tallies::default(),
             memory: Memory::default(),

@@ -26,6 +26,7 @@ mod unreadable;
 
 pub use context::{Config, Context};
 
+pub use self::live_platform::discovery::run as discover;
 pub use crate::cluster::key::{Kind, ObjectKey};
 pub(crate) use object::ReconciledResource;
 

@@ -18,6 +18,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use crate::platform::circuit::{Circuit, MOST_REST};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
+use crate::runtime::rate;
 
 /// How long a call waits for room in the budget. After that it was certainly not made, and its object is
 /// retried: an intent must not age in a queue.
@@ -362,7 +363,7 @@ impl Budget {
 
     async fn paced(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AcquireError> {
         let permit = Arc::clone(room).acquire_owned().await;
-        self.wait_for_rate().await;
+        rate::wait(&self.room.rate).await;
         permit
     }
 
@@ -403,13 +404,6 @@ impl Budget {
         }
         if let Some(reason) = opened {
             (self.tell)(BudgetEvent::Opened(reason));
-        }
-    }
-
-    async fn wait_for_rate(&self) {
-        while let Err(not_yet) = self.room.rate.check() {
-            let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
-            tokio::time::sleep(not_yet.wait_time_from(now)).await;
         }
     }
 

@@ -2,10 +2,11 @@
 //!
 //! [`workqueue`] says which object is next, and [`leadership`] whether this process may change anything. The
 //! [`driver`] performs what was decided. [`clock`] tells the time, and [`heartbeat`] shows whether
-//! long-running work is alive.
+//! long-running work is alive. [`rate`] is for work that must not come all at once.
 
 pub mod clock;
 pub mod driver;
 pub mod heartbeat;
 pub mod leadership;
+pub mod rate;
 pub mod workqueue;

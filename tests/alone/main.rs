@@ -35,6 +35,10 @@ fn main() -> Result<ExitCode> {
         let again = Arc::clone(&stage);
         stage.play("restart", |scene: Scene| restart::without_a_connection_that_was_ever_good(scene, again)).await
     });
+    trials.case("restart::discovery_goes_on_where_it_was", |stage| async move {
+        let again = Arc::clone(&stage);
+        stage.play("discovery", |scene: Scene| restart::discovery_goes_on_where_it_was(scene, again)).await
+    });
     trials.case("unreadable::an_object_of_a_newer_definition_costs_nobody_else_anything", |stage| async move {
         let again = Arc::clone(&stage);
         stage.play("unreadable", |scene: Scene| unreadable::an_object_of_a_newer_definition_costs_nobody_else_anything(scene, again)).await

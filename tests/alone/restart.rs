@@ -81,3 +81,31 @@ pub async fn nothing_is_told_again(scene: Scene, stage: Arc<Stage>) -> Result<()
     ensure!(now.keys().all(|name| name == "contoso"), "written by a restart: {now:?}");
     Ok(())
 }
+
+/// A crash in the middle of many creates: the next process creates what is missing, and nothing twice.
+pub async fn discovery_goes_on_where_it_was(scene: Scene, stage: Arc<Stage>) -> Result<()> {
+    const MANY: u32 = 60;
+    let leads: Vec<_> = (1..=MANY).map(|number| json!({"tenantId": scene.tenant(number), "companyName": "Same Name"})).collect();
+    scene.simulate("POST", "leads", json!(leads)).await?;
+    scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace}})).await?;
+    let leads = Api::<Lead>::namespaced(scene.client.clone(), &scene.namespace);
+    let mut before = 0;
+    for _ in 0..200 {
+        before = leads.list(&Default::default()).await?.items.len();
+        if before >= 10 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    stage.restart_operator()?;
+    ensure!((10..MANY as usize).contains(&before), "{before} objects before the crash");
+    let all = |platform: &LivePlatform| {
+        let told = platform.status.as_ref().and_then(|status| status.lead_discovery.as_ref());
+        told.is_some_and(|told| [told.matched, told.present, told.made, told.failed] == [MANY, MANY, MANY, 0])
+    };
+    scene.until(&scene.platform, all).await?;
+    let leads = leads.list(&Default::default()).await?.items;
+    let tenants: std::collections::BTreeSet<_> = leads.iter().map(|lead| &lead.spec.ms_tenant_id).collect();
+    ensure!(leads.len() == MANY as usize && tenants.len() == leads.len(), "{} objects for {} tenants", leads.len(), tenants.len());
+    Ok(())
+}

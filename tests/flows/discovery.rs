@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PostParams};
 use kube::{Api, ResourceExt};
-use oc_api::{Lead, LeadDiscoveryStatus, LivePlatform};
+use oc_api::{Lead, LeadDiscoveryStatus, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, message, ready_is};
@@ -161,5 +161,29 @@ pub async fn discovery_says_that_a_name_is_taken(scene: Scene) -> Result<()> {
     // Without discovery there is nothing to tell.
     scene.change::<LivePlatform>(&scene.platform, json!({"leadDiscovery": null})).await?;
     scene.until(&scene.platform, |platform: &LivePlatform| discovery(platform).is_none()).await?;
+    Ok(())
+}
+
+/// Many leads at once: their objects are created at a steady rate, and neither the platform object nor anybody's service waits for them.
+pub async fn discovery_is_steady_and_nothing_waits_for_it(scene: Scene) -> Result<()> {
+    const MANY: u32 = 150;
+    let leads: Vec<Value> = (1..=MANY).map(|number| json!({"tenantId": scene.tenant(number), "companyName": format!("Company {number}")})).collect();
+    scene.simulate("POST", "leads", json!(leads)).await?;
+    scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace}})).await?;
+    scene.service("customer", 1, json!({})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    let service: OcEssentialService = scene.ready("customer", "True", "Succeeded").await?;
+    let ready = service.status.context("a status")?.conditions.into_iter().find(|condition| condition.type_ == "Ready").context("Ready")?;
+    let (_, counts) = until_told(&scene, "Succeeded", &[]).await?;
+    ensure!(counts == [MANY, MANY, MANY, 0], "{counts:?}");
+    let mut seconds = std::collections::BTreeMap::<_, u32>::new();
+    for lead in leads_in(&scene, &scene.namespace).list(&Default::default()).await? {
+        *seconds.entry(lead.creation_timestamp().context("a time")?.0).or_default() += 1;
+    }
+    ensure!(seconds.values().sum::<u32>() == MANY, "{seconds:?}");
+    // One more than in a second of any other length: turns are 50 ms apart, and requests do not all take equally long.
+    ensure!(seconds.values().all(|created| *created <= 22), "more than 20 a second: {seconds:?}");
+    let last = seconds.keys().next_back().context("a lead")?;
+    ensure!(ready.last_transition_time.0 < *last, "the service was Ready at {:?}, after the last lead: {seconds:?}", ready.last_transition_time);
     Ok(())
 }

@@ -60,6 +60,7 @@ const CASES: &[(&str, Case)] = &cases![
     discovery::discovery_says_that_a_policy_refuses_a_lead,
     discovery::discovery_says_that_a_quota_is_used_up,
     discovery::discovery_says_that_a_name_is_taken,
+    discovery::discovery_is_steady_and_nothing_waits_for_it,
     leads::personal_data_stays_out_unless_asked_for,
     leads::contacts_leave_every_lead,
     adoption::a_matching_service_is_taken_over,

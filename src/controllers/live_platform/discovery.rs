@@ -3,9 +3,13 @@
 //! The objects are only created, never removed, because people may have edited them since. A deleted object
 //! is created again while the lead exists.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use governor::DefaultDirectRateLimiter;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use oc_domain::competition::Access;
@@ -14,16 +18,18 @@ use oc_domain::discovery::{Attempts, ClusterRefusal, Name, Rules, Used, name, pl
 use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
 use oc_domain::service::lead_that_counts;
-use oc_domain::time::Time;
+use oc_domain::time::{Duration, Time};
+use tokio::task::JoinSet;
 
-use crate::cluster::key::Kind;
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::patch;
 use crate::cluster::record::{DISCOVERED_LABEL, PLATFORM_LABEL, requested};
 use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::controllers::memory::Discovery;
-use crate::platform::inventory::Inventory;
-use crate::runtime::clock;
+use crate::platform::index::LeadIndex;
+use crate::runtime::workqueue::Priority;
+use crate::runtime::{clock, rate};
 use oc_api::{
     ConditionType, DiscoveredStatus, Lead, LeadDiscovery, LeadDiscoveryStatus, LeadOrigin, LeadSpec,
     LivePlatform,
@@ -38,157 +44,273 @@ const MESSAGE: usize = 1000;
 /// How much of a company's name is read. Less of it goes into the object's name.
 const LETTERS: usize = 200;
 
-/// Creates the missing objects. Returns when to try again, if needed.
-pub async fn discover(
-    context: &Arc<Context>,
-    platform: &LivePlatform,
-    inventory: &Inventory,
-) -> Option<Time> {
-    let own = platform.name_any();
-    let (Some(rules), Some(known)) = (&platform.spec.lead_discovery, inventory.known_leads()) else {
-        context
-            .memory
-            .with_discovery(&own, |known| *known = Discovery::default());
-        return None;
-    };
-    let wanted = wanted(rules);
-    let (mut missing, mut present, mut made) = (Vec::new(), 0, 0);
-    for lead in known
-        .tenants()
-        .filter_map(lead_that_counts)
-        .filter(|lead| wanted.want(lead))
-    {
-        match there(context, &own, rules, &lead.tenant).await {
-            None => missing.push(lead),
-            Some(ours) => {
-                present += 1;
-                made += usize::from(ours);
+/// How many objects are created a second, for all platforms: ten thousand leads at once must not crowd out
+/// what others want from the API server.
+const PER_SECOND: u32 = 20;
+
+/// How often a long run reports how far it has come.
+const REPORT: Duration = Duration::from_secs(5);
+
+/// Discovers leads, beside the passes: a pass over a platform only says that its lists are new.
+///
+/// # Errors
+/// When a run panics. It does not end otherwise.
+pub async fn run(context: Arc<Context>) -> anyhow::Result<Infallible> {
+    let per_second = NonZeroU32::new(PER_SECOND).unwrap_or(NonZeroU32::MIN);
+    let rate = Arc::new(rate::steady(per_second));
+    let mut runs = JoinSet::new();
+    loop {
+        tokio::select! {
+            (key, ..) = context.discoveries.next() => {
+                runs.spawn(run_for(Arc::clone(&context), key, Arc::clone(&rate)));
+            }
+            Some(ended) = runs.join_next(), if !runs.is_empty() => {
+                ended.context("a run of discovery panicked; this is a bug")?;
             }
         }
     }
-    let mut attempts = context
-        .memory
-        .with_discovery(&own, |known| known.attempts.clone());
-    let asked = (platform.metadata.generation, requested(platform));
-    attempts.ask(&format!("{asked:?}"));
-    make_all(context, rules, &own, &missing, &mut attempts).await;
-    let report = attempts.report(present + missing.len(), missing.len(), made);
-    let next = attempts.next();
-    context.memory.with_discovery(&own, |known| {
-        *known = Discovery {
-            attempts,
-            report: Some(report),
-        };
-    });
-    next
 }
 
-/// Creates the objects whose turn it is.
-async fn make_all(
-    context: &Context,
-    rules: &LeadDiscovery,
-    platform: &str,
-    missing: &[&Fact],
-    attempts: &mut Attempts,
-) {
-    let now = clock::now();
-    let tenants: BTreeSet<TenantId> = missing.iter().map(|lead| lead.tenant).collect();
-    attempts.begin(now, |tenant| tenants.contains(tenant));
-    if !attempts.may_run(now) {
-        return;
+/// Has discovery look at the lists of a platform that were just read.
+pub fn look(context: &Context, key: &ObjectKey, platform: &LivePlatform) {
+    if platform.spec.lead_discovery.is_some() {
+        let group = context.group(key);
+        context.discoveries.add(key.clone(), group, Priority::Observe);
+    } else {
+        let forget = |known: &mut Discovery| *known = Discovery::default();
+        context.memory.with_discovery(key.name(), forget);
     }
-    let mut due: Vec<(u32, &Fact)> = missing
-        .iter()
-        .filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, *lead)))
-        .collect();
-    due.sort_by(|one, two| (one.0, &one.1.tenant).cmp(&(two.0, &two.1.tenant)));
-    for (_, lead) in due {
-        if !make(context, rules, platform, lead, attempts).await {
-            break;
+}
+
+/// One run, for one platform.
+async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<DefaultDirectRateLimiter>) {
+    let platform = context.cache.platforms.of(&key);
+    let connected = context.connections.of(key.name());
+    let known = connected
+        .as_ref()
+        .and_then(|connected| connected.inventory.as_ref().ok())
+        .and_then(|inventory| inventory.known_leads());
+    if let (Some(platform), Some(known)) = (platform, known)
+        && let Some(rules) = &platform.spec.lead_discovery
+    {
+        let run = DiscoveryRun {
+            context: &context,
+            key: &key,
+            platform: &platform,
+            rules,
+            rate: &rate,
+        };
+        if let Some(again) = run.make_missing(&known).await {
+            let group = context.group(&key);
+            context
+                .discoveries
+                .add_at(again, key.clone(), group, Priority::Observe);
         }
     }
+    context.discoveries.done(&key);
 }
 
-/// Creates one object and returns whether another may be tried.
-async fn make(
-    context: &Context,
-    rules: &LeadDiscovery,
-    platform: &str,
-    lead: &Fact,
-    attempts: &mut Attempts,
-) -> bool {
-    let now = clock::now();
-    let used = |name: &str| {
+/// The leads that the rules want.
+#[derive(Default)]
+struct WantedLeads<'a> {
+    /// Those that have an object.
+    present: usize,
+    /// Those whose object the operator has created.
+    made: usize,
+    /// Those without an object.
+    missing: BTreeMap<TenantId, &'a Fact>,
+}
+
+impl WantedLeads<'_> {
+    fn is_there(&mut self, ours: bool) {
+        self.present += 1;
+        self.made += usize::from(ours);
+    }
+}
+
+/// What a run works with.
+struct DiscoveryRun<'a> {
+    context: &'a Context,
+    key: &'a ObjectKey,
+    platform: &'a LivePlatform,
+    rules: &'a LeadDiscovery,
+    rate: &'a DefaultDirectRateLimiter,
+}
+
+impl DiscoveryRun<'_> {
+    /// Creates the missing objects. Returns when to try again, if needed.
+    async fn make_missing(&self, known: &LeadIndex) -> Option<Time> {
+        let mut found = self.find(known).await;
+        let memory = &self.context.memory;
+        let mut attempts = memory.with_discovery(self.key.name(), |known| known.attempts.clone());
+        let asked = (self.platform.metadata.generation, requested(self.platform));
+        attempts.ask(&format!("{asked:?}"));
+        let now = clock::now();
+        attempts.begin(now, |tenant| found.missing.contains_key(tenant));
+        if attempts.may_run(now) {
+            self.make_due(&mut found, &mut attempts).await;
+        }
+        self.tell(&found, &attempts);
+        attempts.next()
+    }
+
+    /// Finds the leads that the rules want.
+    async fn find<'k>(&self, known: &'k LeadIndex) -> WantedLeads<'k> {
+        let wanted = wanted(self.rules);
+        let mut found = WantedLeads::default();
+        for lead in known
+            .tenants()
+            .filter_map(lead_that_counts)
+            .filter(|lead| wanted.want(lead))
+        {
+            match self.there(&lead.tenant).await {
+                Some(ours) => found.is_there(ours),
+                None => drop(found.missing.insert(lead.tenant, lead)),
+            }
+        }
+        found
+    }
+
+    /// Creates the objects whose turn it is, until something concerns them all.
+    async fn make_due(&self, found: &mut WantedLeads<'_>, attempts: &mut Attempts) {
+        let now = clock::now();
+        let mut due: Vec<(u32, TenantId)> = found
+            .missing
+            .keys()
+            .filter_map(|tenant| Some((attempts.turn(now, tenant)?, *tenant)))
+            .collect();
+        due.sort_unstable();
+        let mut told = now;
+        for (_, tenant) in due {
+            rate::wait(self.rate).await;
+            // Both may have changed while the others were created.
+            if !self.is_current() {
+                break;
+            }
+            if let Some(ours) = self.there(&tenant).await {
+                found.is_there(ours);
+                found.missing.remove(&tenant);
+                continue;
+            }
+            let goes_on = match found.missing.get(&tenant) {
+                Some(lead) => self.make(lead, attempts).await,
+                None => true,
+            };
+            if !goes_on {
+                break;
+            }
+            if clock::now().since(told) >= REPORT {
+                self.tell(found, attempts);
+                told = clock::now();
+            }
+        }
+    }
+
+    /// Whether the platform object still has the spec that this run follows.
+    fn is_current(&self) -> bool {
+        let now = self.context.cache.platforms.of(self.key);
+        now.is_some_and(|now| now.metadata.generation == self.platform.metadata.generation)
+    }
+
+    /// Keeps the result for the passes over the platform object, and has one report it if it is new.
+    fn tell(&self, found: &WantedLeads<'_>, attempts: &Attempts) {
+        let missing = found.missing.len();
+        let report = attempts.report(found.present + missing, missing, found.made);
+        let is_new = self.context.memory.with_discovery(self.key.name(), |known| {
+            let is_new = known.report.as_ref() != Some(&report);
+            *known = Discovery {
+                attempts: attempts.clone(),
+                report: Some(report),
+            };
+            is_new
+        });
+        if is_new {
+            self.context.enqueue(self.key, Priority::Effect);
+        }
+    }
+
+    /// Creates one object and returns whether another may be tried.
+    async fn make(&self, lead: &Fact, attempts: &mut Attempts) -> bool {
+        let (context, rules, platform, now) = (self.context, self.rules, self.key.name(), clock::now());
+        if !context.config.scope.holds(&rules.namespace) {
+            // The operator would not see the object, and create it again and again.
+            let said = format!(
+                "the operator does not watch that namespace (--watch-namespaces: {})",
+                context.config.scope
+            );
+            return attempts.refused(now, &lead.tenant, ClusterRefusal::NotWatched, &said);
+        }
+        let used = |name: &str| self.used(name, lead, attempts);
+        let name = match name(platform, &company(lead), &lead.tenant, used) {
+            Name::There => return true,
+            Name::Free(name) => name,
+            Name::Taken(name) => {
+                let said = format!(
+                    "every name that its object could get is in use for something else, {name} is the last"
+                );
+                return attempts.refused(now, &lead.tenant, ClusterRefusal::NameTaken, &said);
+            }
+        };
+        let made = patch::create(&context.client, &object(rules, platform, &name, lead)).await;
+        match made {
+            Ok(made) => {
+                attempts.made(now, &lead.tenant, &name);
+                events::discovered(context, &made, platform);
+                tracing::info!(kind = "Lead", namespace = rules.namespace, name, tenant = %lead.tenant, "made an object for a lead that was found on the platform");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(namespace = rules.namespace, name, tenant = %lead.tenant, %error, "an object for a lead could not be made and is tried again");
+                not_made(&error, &lead.tenant, attempts)
+            }
+        }
+    }
+
+    /// What a name is used for.
+    fn used(&self, name: &str, lead: &Fact, attempts: &Attempts) -> Option<Used> {
         if attempts.has_just_used(name, &lead.tenant) {
             return Some(Used::ForAnother);
         }
-        let object = context.cache.leads.get(&rules.namespace, name)?;
-        let same = object.spec.platform == platform
+        let object = self.context.cache.leads.get(&self.rules.namespace, name)?;
+        let same = object.spec.platform == self.key.name()
             && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
         Some(if same { Used::ForThis } else { Used::ForAnother })
-    };
-    if !context.config.scope.holds(&rules.namespace) {
-        // The operator would not see the object, and create it again and again.
-        let said = format!(
-            "the operator does not watch that namespace (--watch-namespaces: {})",
-            context.config.scope
-        );
-        return attempts.refused(now, &lead.tenant, ClusterRefusal::NotWatched, &said);
     }
-    let name = match name(platform, &company(lead), &lead.tenant, used) {
-        Name::There => return true,
-        Name::Free(name) => name,
-        Name::Taken(name) => {
-            let said = format!(
-                "every name that its object could get is in use for something else, {name} is the last"
-            );
-            return attempts.refused(now, &lead.tenant, ClusterRefusal::NameTaken, &said);
+
+    /// Whether the lead has an object, and if so, whether the operator has created it. An object that may not
+    /// use the platform does not count, unless discovery created it.
+    async fn there(&self, tenant: &TenantId) -> Option<bool> {
+        let (context, platform) = (self.context, self.key.name());
+        let keys = context.cache.index.of_tenant(platform, tenant);
+        for key in keys.into_iter().filter(|key| key.kind() == Kind::Lead) {
+            let of = context.cache.index.platform_of(&key).unwrap_or_default();
+            if (of == platform && key.namespace() == self.rules.namespace)
+                || context.may_use(&of, key.namespace()).await != Access::MayNot
+            {
+                let object = context.cache.leads.of(&key);
+                return Some(object.is_some_and(|object| object.labels().contains_key(DISCOVERED_LABEL)));
+            }
         }
-    };
-    match patch::create(&context.client, &object(rules, platform, &name, lead)).await {
-        Ok(made) => {
-            attempts.made(now, &lead.tenant, &name);
-            events::discovered(context, &made, platform);
-            tracing::info!(kind = "Lead", namespace = rules.namespace, name, tenant = %lead.tenant, "made an object for a lead that was found on the platform");
-            true
-        }
-        Err(error) => {
-            tracing::warn!(namespace = rules.namespace, name, tenant = %lead.tenant, %error, "an object for a lead could not be made and is tried again");
-            let refused = match &error {
-                kube::Error::Api(status) => {
-                    ClusterRefusal::parse(status.code, &status.message).zip(Some(sentence(&status.message)))
-                }
-                _ => None,
-            };
-            let Some((refusal, said)) = refused else {
-                attempts.unanswered(now);
-                return false;
-            };
-            attempts.refused(now, &lead.tenant, refusal, &said)
-        }
+        None
     }
+}
+
+/// Records why an object was not created. Returns whether another may be tried.
+fn not_made(error: &kube::Error, tenant: &TenantId, attempts: &mut Attempts) -> bool {
+    let now = clock::now();
+    if let kube::Error::Api(status) = error
+        && let Some(refusal) = ClusterRefusal::parse(status.code, &status.message)
+    {
+        return attempts.refused(now, tenant, refusal, &sentence(&status.message));
+    }
+    attempts.unanswered(now);
+    false
 }
 
 /// The API server's sentence, cut, without a full stop.
 fn sentence(text: &str) -> String {
     let cut: String = text.chars().take(SENTENCE).collect();
     cut.trim_end_matches('.').to_owned()
-}
-
-/// Whether the lead has an object, and if so, whether the operator has created it. An object that may not use
-/// the platform does not count, unless discovery created it.
-async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> Option<bool> {
-    let keys = context.cache.index.of_tenant(platform, tenant);
-    for key in keys.into_iter().filter(|key| key.kind() == Kind::Lead) {
-        let of = context.cache.index.platform_of(&key).unwrap_or_default();
-        if (of == platform && key.namespace() == rules.namespace)
-            || context.may_use(&of, key.namespace()).await != Access::MayNot
-        {
-            let object = context.cache.leads.of(&key);
-            return Some(object.is_some_and(|object| object.labels().contains_key(DISCOVERED_LABEL)));
-        }
-    }
-    None
 }
 
 /// What a platform object says about discovery.

@@ -1,7 +1,7 @@
 //! `LivePlatform`: the connection, the lists, the synchronization jobs, and the status of the object.
 
 mod connection;
-mod discovery;
+pub mod discovery;
 mod status;
 mod steps;
 
@@ -25,7 +25,6 @@ use crate::controllers::metrics::PassOutcome;
 use crate::controllers::object::ReconciledResource;
 use crate::controllers::{deletions, events, handlers};
 use crate::platform::connections::{Connected, CredentialBackoff, LastWorking};
-use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 use crate::runtime::workqueue::Priority;
@@ -70,10 +69,9 @@ async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutc
     let before = reading::record(&object);
     events::of_platform(context, &object, &before, decision, &driven.ran, written.is_ok());
     let failed = fails(decision.verdict.reason);
-    let undiscovered = match (inventory, failed) {
-        (Some(inventory), false) => discover(context, &object, inventory).await,
-        _ => None,
-    };
+    if inventory.is_some() && !failed {
+        discovery::look(context, key, &object);
+    }
     let failed = failed || tries || driven.refused || matches!(&written, Err(failed) if failed.lasts());
     let conflict = matches!(written, Err(WriteError::Conflict));
     let memory = count(context, key, &object, failed.then_some(failures), conflict);
@@ -83,7 +81,7 @@ async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutc
         Err(failed) => PassOutcome::unwritten(failed),
         Ok(()) => PassOutcome::of(&decision.verdict, false),
     };
-    let next = sooner(next(decision, written, &memory), tries, &memory, undiscovered);
+    let next = sooner(next(decision, written, &memory), tries, &memory);
     let refused = tries && connected.refused() || decision.verdict.reason == Reason::AuthenticationFailed;
     remember(context, key, &object, connected, decision);
     (hold(context, key, refused, next), outcome)
@@ -161,30 +159,14 @@ fn log(key: &ObjectKey, decision: &PlatformDecision) {
     tracing::debug!(kind = "LivePlatform", name = key.name(), ?step, why, %reason, "reconciled");
 }
 
-/// The next pass comes sooner while another credential is tried, or while leads remain to be discovered.
-fn sooner(next: Action, tries: bool, memory: &PassMemory, undiscovered: Option<Time>) -> Action {
+/// The next pass comes sooner while another credential is tried.
+fn sooner(next: Action, tries: bool, memory: &PassMemory) -> Action {
     match next {
         Action::RequeueAt(at, _) if tries => {
             let again = timing::next_try(clock::now(), memory.failures, None);
             Action::RequeueAt(at.min(again), Priority::Effect)
         }
-        Action::RequeueAt(at, priority) => {
-            Action::RequeueAt(undiscovered.map_or(at, |again| at.min(again)), priority)
-        }
-        Action::AwaitChange => Action::AwaitChange,
-    }
-}
-
-/// Creates the missing Lead objects. Returns when the platform is due again because of them; the next pass
-/// reports the result.
-async fn discover(context: &Arc<Context>, object: &LivePlatform, inventory: &Inventory) -> Option<Time> {
-    let before = discovery::told(context, object);
-    let again = discovery::discover(context, object, inventory).await;
-    let soon = clock::now() + Duration::from_millis(100);
-    if discovery::told(context, object) == before {
-        again.map(|again| again.max(soon))
-    } else {
-        Some(soon)
+        next => next,
     }
 }
 
