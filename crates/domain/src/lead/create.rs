@@ -26,7 +26,7 @@ impl LeadCase<'_> {
         }
         let Some(company_name) = &desired.consentless else {
             let message = format!(
-                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center. Or set spec.consentless to have a consentless lead created.",
+                "The platform has no lead for tenant {}. The customer must choose your company as its operator in the Teams admin center. Or set spec.consentless to have a consentless lead created.",
                 desired.tenant
             );
             return self.missing(

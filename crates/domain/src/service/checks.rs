@@ -174,7 +174,7 @@ fn lead_eligible<'a>(
         return refuse(
             Reason::LeadNotFound,
             format!(
-                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center, or a consentless lead must be created.",
+                "The platform has no lead for tenant {}. The customer must choose your company as its operator in the Teams admin center, or a consentless lead must be created.",
                 desired.tenant
             ),
         );
