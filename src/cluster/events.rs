@@ -123,14 +123,14 @@ enum Turn {
 impl State {
     /// Decides under the lock, so that no event is added to a line whose last writer is about to end.
     fn turn(&mut self) -> Turn {
-        let now = clock::now();
+        let now = clock::since_start();
         if let Some(next) = self.line.take(now) {
             return Turn::Write(next);
         }
         match self.line.next_due() {
             Some(due) if !self.one_waits => {
                 self.one_waits = true;
-                Turn::Wait(due.since(now))
+                Turn::Wait(due.saturating_sub(now))
             }
             _ => {
                 self.writers -= 1;
@@ -164,12 +164,8 @@ impl Recorder {
             uid: about.meta().uid.as_deref().map(Into::into),
         };
         let (namespace, at) = (namespace_for(&about.key).to_owned(), clock::now());
-        let added = self
-            .0
-            .state
-            .lock()
-            .line
-            .add(PendingEvents { about, at, messages });
+        let new = PendingEvents { about, at, messages };
+        let added = self.0.state.lock().line.add(clock::since_start(), new);
         if let Err(dropped) = added {
             let why = "too many events wait to be written";
             self.0.drop_events(WriteFailure::Other, &namespace, dropped, why);

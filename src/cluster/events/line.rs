@@ -54,19 +54,21 @@ impl PendingEvents {
 #[derive(Default)]
 pub struct Line {
     waiting: VecDeque<PendingEvents>,
-    held: HashMap<ObjectKey, PendingEvents>,
+    /// Events that are held, and until when.
+    held: HashMap<ObjectKey, (Duration, PendingEvents)>,
     /// When held events are due, in this order. Entries of events that are no longer held are skipped.
-    due: VecDeque<(Time, ObjectKey)>,
+    due: VecDeque<(Duration, ObjectKey)>,
     bytes: usize,
     closing: bool,
 }
 
 impl Line {
-    /// Adds the events of an object.
+    /// Adds the events of an object. `now` is the time since the process started: a wall clock that is set
+    /// back must hold nothing longer.
     ///
     /// # Errors
     /// The number of events dropped, because too many wait.
-    pub fn add(&mut self, new: PendingEvents) -> Result<(), usize> {
+    pub fn add(&mut self, now: Duration, new: PendingEvents) -> Result<(), usize> {
         let new = match self.take_held(&new.about.key) {
             None => new,
             Some(held) => match combined(&held.messages, &new.messages) {
@@ -88,16 +90,17 @@ impl Line {
             return Ok(());
         }
         self.bytes += new.bytes();
-        self.due.push_back((new.at + HELD, new.about.key.clone()));
-        self.held.insert(new.about.key.clone(), new);
+        let (due, key) = (now + HELD, new.about.key.clone());
+        self.due.push_back((due, key.clone()));
+        self.held.insert(key, (due, new));
         Ok(())
     }
 
     /// Takes the next events whose turn it is.
-    pub fn take(&mut self, now: Time) -> Option<PendingEvents> {
+    pub fn take(&mut self, now: Duration) -> Option<PendingEvents> {
         while let Some((due, key)) = self.due.front() {
             // The object may have no held event any more, or another one, which is due later.
-            let is_held = self.held.get(key).is_some_and(|held| held.at + HELD == *due);
+            let is_held = self.held.get(key).is_some_and(|(until, _)| until == due);
             if is_held && *due > now && !self.closing {
                 break;
             }
@@ -112,7 +115,7 @@ impl Line {
     }
 
     /// When the next held event is due, if nothing else waits.
-    pub fn next_due(&self) -> Option<Time> {
+    pub fn next_due(&self) -> Option<Duration> {
         self.due.front().map(|(due, _)| *due)
     }
 
@@ -132,7 +135,7 @@ impl Line {
     }
 
     fn take_held(&mut self, key: &ObjectKey) -> Option<PendingEvents> {
-        let held = self.held.remove(key)?;
+        let (_, held) = self.held.remove(key)?;
         self.bytes -= held.bytes();
         Some(held)
     }
@@ -158,9 +161,17 @@ mod tests {
         }
     }
 
+    fn since_start(milliseconds: i64) -> Duration {
+        Duration::from_millis(u64::try_from(milliseconds).unwrap())
+    }
+
+    fn add(line: &mut Line, new: PendingEvents) {
+        line.add(since_start(new.at.0), new).unwrap();
+    }
+
     fn taken(line: &mut Line, now: i64) -> Vec<(i64, String)> {
         let mut all = Vec::new();
-        while let Some(next) = line.take(Time(now)) {
+        while let Some(next) = line.take(since_start(now)) {
             all.extend(next.messages.into_iter().map(|message| (next.at.0, message.text)));
         }
         all
@@ -169,9 +180,9 @@ mod tests {
     #[test]
     fn a_service_that_is_ready_in_one_go_is_one_event() {
         let mut line = Line::default();
-        line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
+        add(&mut line, waiting(1, 0, &[Event::ConversionRequested]));
         assert!(taken(&mut line, 29_999).is_empty(), "held");
-        line.add(waiting(1, 29_999, &[Event::Licensed])).unwrap();
+        add(&mut line, waiting(1, 29_999, &[Event::Licensed]));
         let both = (29_999, "ConversionRequested. Licensed.".to_owned());
         assert_eq!(taken(&mut line, 29_999), [both]);
         assert!(line.is_empty() && line.bytes == 0);
@@ -186,12 +197,10 @@ mod tests {
             (1, vec![Event::Licensed, Event::AwaitingLeadsJob]),
             (2, vec![Event::TaskFailed]),
         ] {
-            line.add(waiting(number, 0, &[Event::ConversionRequested]))
-                .unwrap();
-            line.add(waiting(number, 5, &then)).unwrap();
+            add(&mut line, waiting(number, 0, &[Event::ConversionRequested]));
+            add(&mut line, waiting(number, 5, &then));
         }
-        line.add(waiting(3, 1_000, &[Event::ConversionRequested]))
-            .unwrap();
+        add(&mut line, waiting(3, 1_000, &[Event::ConversionRequested]));
         let told = |at: i64, text: &str| (at, text.to_owned());
         let first = [
             told(0, "ConversionRequested."),
@@ -201,7 +210,7 @@ mod tests {
             told(5, "TaskFailed."),
         ];
         assert_eq!(taken(&mut line, 1_000), first);
-        assert_eq!(line.next_due(), Some(Time(31_000)));
+        assert_eq!(line.next_due(), Some(since_start(31_000)));
         assert_eq!(
             taken(&mut line, 31_000),
             [told(1_000, "ConversionRequested.")],
@@ -212,19 +221,19 @@ mod tests {
     #[test]
     fn another_object_of_the_same_name_is_not_combined() {
         let mut line = Line::default();
-        line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
+        add(&mut line, waiting(1, 0, &[Event::ConversionRequested]));
         let mut other = waiting(1, 1, &[Event::Licensed]);
         other.about.uid = Some("another".into());
-        line.add(other).unwrap();
+        add(&mut line, other);
         assert_eq!(taken(&mut line, 1).len(), 2);
     }
 
     #[test]
     fn nothing_is_held_at_the_end() {
         let mut line = Line::default();
-        line.add(waiting(1, 0, &[Event::ConversionRequested])).unwrap();
+        add(&mut line, waiting(1, 0, &[Event::ConversionRequested]));
         line.close();
-        line.add(waiting(2, 0, &[Event::ConversionRequested])).unwrap();
+        add(&mut line, waiting(2, 0, &[Event::ConversionRequested]));
         assert_eq!(taken(&mut line, 0).len(), 2);
     }
 
@@ -237,8 +246,8 @@ mod tests {
                 now += later;
                 let new = waiting(number, now, kinds[kind]);
                 count += new.messages.len();
-                line.add(new).unwrap();
-                let all: usize = line.waiting.iter().chain(line.held.values()).map(PendingEvents::bytes).sum();
+                add(&mut line, new);
+                let all: usize = line.waiting.iter().chain(line.held.values().map(|(_, held)| held)).map(PendingEvents::bytes).sum();
                 prop_assert_eq!(line.bytes, all);
                 if later % 3 == 0 {
                     seen += taken(&mut line, now).iter().map(|(_, text)| text.matches('.').count()).sum::<usize>();
