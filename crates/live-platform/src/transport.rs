@@ -165,7 +165,9 @@ impl Transport {
 
     /// Makes the call. An answer with status 2xx that is not a web page is a success, anything else an error.
     pub(crate) async fn ask(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
-        let answer = self.perform(call).await?;
+        // Callers hand a call's future from one to the next, each with room for it. Boxed, it costs them a
+        // pointer, and its space only while the call runs.
+        let answer = Box::pin(self.perform(call)).await?;
         if answer.status.is_success() && !answer.page {
             Ok(answer)
         } else {
@@ -175,7 +177,7 @@ impl Transport {
 
     /// Makes a call whose refusal can be an answer too: nothing has this id, or the call does not exist.
     pub(crate) async fn ask_raw(&self, call: &HttpCall) -> Result<Reply, Error> {
-        let answer = self.perform(call).await?;
+        let answer = Box::pin(self.perform(call)).await?;
         if answer.status.is_success() && !answer.page {
             return Ok(Reply::Success(answer));
         }
