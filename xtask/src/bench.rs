@@ -292,7 +292,10 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
         platform(port, "10m")
     })
     .await?;
+    let server = ground.cluster.process_ids();
+    let unused = cpu_of(&server)?;
     let before = alone(&ground.client, count).await?;
+    let cpu_alone = cpu_of(&server)? - unused;
     note(&format!(
         "the API server alone, one create, three writes and one event for each object: {:.1} s",
         before.as_secs_f64()
@@ -303,13 +306,17 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     calls(ground.port, true).await?;
     let log = ground.cluster.audit_log().context("an audit log")?;
     let mark = audit::end(&log)?;
-    let begun = Instant::now();
+    let (begun, serves) = (Instant::now(), cpu_of(&server)?);
     apply(&ground.client, 0..count).await?;
     let applied = begun.elapsed();
     all_ready(&ground.client, count, Duration::from_secs(600)).await?;
     let ready = begun.elapsed();
     operator.check()?;
     let used = usage(operator.id())?;
+    let server = ServerCpu {
+        alone: cpu_alone,
+        with_operator: cpu_of(&server)? - serves,
+    };
     tokio::time::sleep(Duration::from_secs(5)).await;
     let requests = audit::since(&log, mark)?;
     let writes: Vec<_> = requests.into_iter().filter(audit::Request::writes).collect();
@@ -322,22 +329,21 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
         ready,
         idle,
         used,
+        server,
     }
     .print();
-    let number = f64::from(count);
     for ((verb, resource), times) in counts {
-        result(&format!(
-            "| API server: {verb} {resource} per object | {:.3} |",
-            times as f64 / number
-        ));
+        per_object(&format!("API server: {verb} {resource}"), times as u64, count);
     }
     for (endpoint, times) in calls(ground.port, false).await? {
-        result(&format!(
-            "| platform: {endpoint} per object | {:.3} |",
-            times as f64 / number
-        ));
+        per_object(&format!("platform: {endpoint}"), times, count);
     }
     Ok(())
+}
+
+fn per_object(what: &str, times: u64, count: u32) {
+    let each = times as f64 / f64::from(count);
+    result(&format!("| {what} per object | {each:.3} |"));
 }
 
 /// The results of the measurement with many services.
@@ -350,6 +356,14 @@ struct Busy {
     ready: Duration,
     idle: Usage,
     used: Usage,
+    server: ServerCpu,
+}
+
+/// What the API server and its etcd spend.
+struct ServerCpu {
+    /// On the same writes without an operator.
+    alone: Duration,
+    with_operator: Duration,
 }
 
 impl Busy {
@@ -373,6 +387,17 @@ impl Busy {
         result(&format!(
             "| CPU per object | {:.2} ms |",
             (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / f64::from(self.count)
+        ));
+        let each = |cpu: Duration| cpu.as_secs_f64() * 1000.0 / f64::from(self.count);
+        result(&format!(
+            "| CPU of the API server per object | {:.1} ms; alone {:.1} ms; ratio {:.2} |",
+            each(self.server.with_operator),
+            each(self.server.alone),
+            self.server.with_operator.as_secs_f64() / self.server.alone.as_secs_f64()
+        ));
+        result(&format!(
+            "| own memory, without the program's files | {:.1} MiB at the end, {:.1} MiB before |",
+            used.own, idle.own
         ));
         result(&format!(
             "| resident memory | {:.1} MiB at the end, {:.1} MiB peak, {:.1} MiB before |",
@@ -440,10 +465,18 @@ struct Usage {
     resident: f64,
     /// In MiB.
     peak: f64,
+    /// What is not backed by a file, in MiB.
+    own: f64,
+}
+
+/// The CPU time of several processes.
+fn cpu_of(processes: &[u32]) -> Result<Duration> {
+    processes.iter().map(|id| Ok(usage(*id)?.cpu)).sum()
 }
 
 fn usage(id: u32) -> Result<Usage> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the operator is not running")?;
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))
+        .with_context(|| format!("process {id} is not running"))?;
     // The second field is the name in parentheses. After it, user and system time are the 12th and 13th
     // fields, in hundredths of a second.
     let fields: Vec<&str> = stat
@@ -468,5 +501,6 @@ fn usage(id: u32) -> Result<Usage> {
         cpu: Duration::from_millis(ticks * 10),
         resident: mebibytes("VmRSS:"),
         peak: mebibytes("VmHWM:"),
+        own: mebibytes("RssAnon:"),
     })
 }
