@@ -1,16 +1,18 @@
 //! What an object says: builds its status from a decision and the facts behind it. A status is written only
 //! if it differs.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Resource;
 use oc_domain::absence;
 use oc_domain::breaker::DeletionLedger;
 use oc_domain::conditions::Verdict;
 use oc_domain::decision::Decision;
+use oc_domain::eligibility::{lead_that_counts, other_leads};
 use oc_domain::facts::{Absence, Facts};
 use oc_domain::model::Lead as LeadFact;
 use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outcome};
-use oc_domain::service::lead_that_counts;
 use oc_domain::time::Time;
 
 use crate::cluster::index::Entry;
@@ -255,7 +257,10 @@ pub fn of_lead(
     let generation = object.meta().generation.unwrap_or_default();
     let mut status = match facts.leads.value() {
         Some(view) => match lead_that_counts(&view.leads) {
-            Some(lead) => shown(lead, facts, extras.contacts, &before),
+            Some(lead) => oc_api::LeadStatus {
+                other_leads: others(&view.leads),
+                ..shown(lead, facts, extras.contacts, &before)
+            },
             None if view.absence() == Absence::Proven => oc_api::LeadStatus::default(),
             None => before.clone(),
         },
@@ -284,6 +289,29 @@ pub fn without_contact(object: &oc_api::Lead) -> Option<oc_api::LeadStatus> {
     })
 }
 
+fn origin(lead: &LeadFact) -> String {
+    let origin = if lead.consentless {
+        oc_api::LeadOrigin::Consentless
+    } else {
+        oc_api::LeadOrigin::Consented
+    };
+    origin.as_str().to_owned()
+}
+
+fn microsoft_status(lead: &LeadFact) -> String {
+    cut(lead.status.label().to_owned(), 200)
+}
+
+/// The leads of the tenant that do not count. Nothing about people, whatever the platform object allows.
+fn others(leads: &[Arc<LeadFact>]) -> Vec<oc_api::OtherLead> {
+    let other = |lead: &LeadFact| oc_api::OtherLead {
+        lead_id: lead.id.to_string(),
+        origin: Some(origin(lead)),
+        microsoft_status: Some(microsoft_status(lead)),
+    };
+    other_leads(leads).into_iter().take(10).map(other).collect()
+}
+
 fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadStatus) -> oc_api::LeadStatus {
     let license = match (&lead.service, facts.services.value()) {
         (None, _) => Some("None".to_owned()),
@@ -302,16 +330,8 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
     });
     oc_api::LeadStatus {
         lead_id: Some(lead.id.to_string()),
-        origin: Some(
-            if lead.consentless {
-                oc_api::LeadOrigin::Consentless
-            } else {
-                oc_api::LeadOrigin::Consented
-            }
-            .as_str()
-            .to_owned(),
-        ),
-        microsoft_status: Some(cut(lead.status.label().to_owned(), 200)),
+        origin: Some(origin(lead)),
+        microsoft_status: Some(microsoft_status(lead)),
         company_name: lead.company_name.clone().map(|name| cut(name, 1000)),
         company_size: lead.company_size.clone().map(|size| cut(size, 200)),
         countries: lead

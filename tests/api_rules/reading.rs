@@ -271,6 +271,7 @@ fn lead_status() -> Value {
         "licenseType": "OC Essential",
         "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
         "serviceRef": { "namespace": "default", "name": "contoso" },
+        "otherLeads": [{ "leadId": "66666666-6666-4666-8666-666666666666", "origin": "Consentless", "microsoftStatus": "Active" }],
         "contact": { "fullName": "A", "email": "B", "phoneNumber": "C" },
         "operation": { "kind": "Delete", "id": "one", "startedTime": "2026-01-01T00:00:00Z", "outcome": "Refused", "reason": "PlatformRefused" },
         "lastHandledReconcileAt": "now",

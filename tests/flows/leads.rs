@@ -5,7 +5,8 @@ use kube::ResourceExt;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
-use super::stage::{Scene, message};
+use super::simulated::until;
+use super::stage::{Scene, message, ready_is};
 
 pub async fn a_lead_shows_what_the_platform_has(scene: Scene) -> Result<()> {
     let lead = json!({"tenantId": scene.tenant(1), "companyName": "Contoso Ltd", "countries": ["NL", "DE"], "companySize": "L250_U999"});
@@ -56,6 +57,68 @@ pub async fn a_consentless_lead_is_made_and_removed(scene: Scene) -> Result<()> 
     scene.gone::<Lead>("direct").await?;
     ensure!(scene.calls("leads.delete").await? == 1);
     ensure!(!scene.simulate("GET", "state", Value::Null).await?.to_string().contains(&scene.tenant(1)), "the lead is gone from the platform");
+    Ok(())
+}
+
+/// The origin that a lead shows, and each other lead of the tenant: its origin and Microsoft's status of it.
+fn origins(lead: &Lead) -> (Option<&str>, Vec<(&str, &str)>) {
+    let Some(status) = &lead.status else { return (None, vec![]) };
+    let others = status.other_leads.iter().map(|other| (other.origin.as_deref().unwrap_or_default(), other.microsoft_status.as_deref().unwrap_or_default()));
+    (status.origin.as_deref(), others.collect())
+}
+
+/// Has the operator read the lists of the platform now.
+async fn look(scene: &Scene, why: &str) -> Result<()> {
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", why).await
+}
+
+/// Microsoft changes the status of one of the two leads of tenant 1.
+async fn microsoft(scene: &Scene, status: &str, consented: bool) -> Result<()> {
+    scene.simulate("PATCH", &format!("leads/{}", scene.tenant(1)), json!({"status": status, "consented": consented})).await?;
+    look(scene, &format!("{status} {consented}")).await
+}
+
+/// A tenant that was entered by hand consents later, and then withdraws that: nobody gets a service behind the customer's back.
+pub async fn of_two_leads_the_consented_one_counts(scene: Scene) -> Result<()> {
+    let of = |consented: bool, person: &str| json!({"tenantId": scene.tenant(1), "companyName": format!("Contoso {consented}"), "consented": consented, "contact": {"fullName": person}});
+    scene.simulate("POST", "leads", of(false, "Ada Lovelace")).await?;
+    scene.connect(json!({"contactDetails": "Include"})).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    let lead: Lead = scene.ready("contoso", "True", "Succeeded").await?;
+    ensure!(origins(&lead) == (Some("Consentless"), vec![]), "{:?}", lead.status);
+    let direct = lead.status.and_then(|status| status.lead_id).context("an id")?;
+    // The customer consents.
+    scene.simulate("POST", "leads", of(true, "Grace Hopper")).await?;
+    look(&scene, "consented").await?;
+    let two = |lead: &Lead| origins(lead) == (Some("Consented"), vec![("Consentless", "Active")]);
+    let lead: Lead = scene.until("contoso", two).await?;
+    ensure!(ready_is(&lead, "True", "Succeeded"), "{}", message(&lead));
+    let status = lead.status.context("a status")?;
+    ensure!(status.company_name.as_deref() == Some("Contoso true") && status.lead_id.as_ref() != Some(&direct), "{status:?}");
+    ensure!(status.other_leads[0].lead_id == direct, "{status:?}");
+    let shown = serde_json::to_string(&status)?;
+    ensure!(shown.contains("Grace Hopper") && !shown.contains("Ada Lovelace"), "only the person of the lead that counts: {shown}");
+    // Nothing is written while nothing changes, however often the list is read.
+    let (versions, lists) = (scene.versions::<Lead>().await?, scene.calls("leads.list").await?);
+    until(30, || async { Ok((scene.calls("leads.list").await? >= lists + 2).then_some(())) }).await?;
+    ensure!(scene.versions::<Lead>().await? == versions, "a status was written that says the same");
+    // The customer withdraws the consent. The lead that was entered by hand is still Active.
+    microsoft(&scene, "Removed", true).await?;
+    let lead: Lead = scene.ready("contoso", "False", "LeadNotActive").await?;
+    ensure!(two(&lead) && message(&lead).contains("status of the lead is Removed"), "{}", message(&lead));
+    ensure!(message(&lead).contains("also has an Active consentless lead. It is not used"), "{}", message(&lead));
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "LeadNotActive").await?;
+    ensure!(message(&service).contains("also has an Active consentless lead. It is not used"), "{}", message(&service));
+    microsoft(&scene, "Suspended", false).await?;
+    let lead: Lead = scene.until("contoso", |lead: &Lead| origins(lead) == (Some("Consented"), vec![("Consentless", "Suspended")])).await?;
+    ensure!(!message(&lead).contains("consentless"), "{}", message(&lead));
+    ensure!(scene.changes().await? == 0, "nothing is requested behind the customer's back");
+    // The customer consents again.
+    microsoft(&scene, "Active", true).await?;
+    scene.ready::<Lead>("contoso", "True", "Succeeded").await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    ensure!(scene.changes().await? == 1, "one create");
     Ok(())
 }
 

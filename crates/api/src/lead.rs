@@ -197,6 +197,12 @@ pub struct LeadStatus {
     /// The OcEssentialService object for the same tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_ref: Option<ObjectRef>,
+    /// The tenant's other leads, by id, at most 10. Of several leads for one tenant the consented one counts,
+    /// whatever Microsoft's status of it. The rest of this status is about the one that counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub other_leads: Vec<OtherLead>,
     /// The customer's contact person. Set only when the LivePlatform has contactDetails: Include.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
@@ -212,6 +218,23 @@ pub struct LeadStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A lead of the tenant beside the one that counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherLead {
+    /// The platform's id of the lead.
+    #[schemars(length(max = 100))]
+    pub lead_id: String,
+    /// How the lead came to exist: Consented or Consentless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub origin: Option<String>,
+    /// Microsoft's status of the lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub microsoft_status: Option<String>,
 }
 
 /// How to reach a person at the customer.

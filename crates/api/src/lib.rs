@@ -32,7 +32,7 @@ pub use common::{
     Operation, SecretKeyRef,
 };
 pub use condition::ConditionType;
-pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
+pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus, OtherLead};
 pub use lead_discovery::{DiscoveredStatus, LeadDiscovery, LeadDiscoveryStatus};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
 pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};

@@ -12,6 +12,7 @@ pub mod conditions;
 pub mod decision;
 pub mod discovery;
 pub mod election;
+pub mod eligibility;
 pub mod events;
 pub mod facts;
 mod guid;

@@ -15,9 +15,9 @@ use kube::ResourceExt;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
 use oc_domain::discovery::{Attempts, ClusterRefusal, Name, Rules, Used, name, platform_label};
+use oc_domain::eligibility::lead_that_counts;
 use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
-use oc_domain::service::lead_that_counts;
 use oc_domain::time::{Duration, Time};
 use tokio::task::JoinSet;
 

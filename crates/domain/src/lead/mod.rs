@@ -9,12 +9,12 @@ mod spec;
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
 use crate::decision::{ChangeResult, Decision, Mark, Query, Step, Wake};
+use crate::eligibility::{lead_that_counts, not_active};
 use crate::facts::{DeletionPolicy, Fact, Facts};
-use crate::model::{Lead, MicrosoftStatus};
+use crate::model::Lead;
 use crate::names::TenantId;
 use crate::policy::{PlatformAccess, Policy};
 use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
-use crate::service::{active_beside, lead_that_counts};
 use crate::time::Time;
 use crate::timing;
 
@@ -310,20 +310,9 @@ impl LeadCase<'_> {
     }
 
     fn standing(self, policy: &Policy, lead: &Lead) -> Decision {
-        if lead.status != MicrosoftStatus::Active {
-            let label = lead.status.label();
-            let beside = self
-                .facts
-                .leads
-                .value()
-                .map_or("", |view| active_beside(&view.leads, lead));
-            let message = format!(
-                "Microsoft's status of the lead is {label}, and only an Active lead can become a service. The customer must resolve this in Teams admin center.{beside}"
-            );
-            return self.stop(
-                Trouble::new(Reason::LeadNotActive, message),
-                "the lead is not Active",
-            );
+        let leads = self.facts.leads.value().map(|view| view.leads.as_slice());
+        if let Some(trouble) = not_active(leads.unwrap_or_default(), lead) {
+            return self.stop(trouble, "the lead is not Active");
         }
         let message = match &lead.service {
             Some(_) => "The lead is Active and licensed.",

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble};
 use crate::decision::{Decision, PlanItem, Query};
+use crate::eligibility::{lead_that_counts, not_active};
 use crate::facts::{Fact, LeadsView};
-use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
+use crate::model::{LcCustomerAnswer, Lead, Service};
 use crate::names::ShortName;
 use crate::policy::{PlatformAccess, Policy};
 use crate::timing;
@@ -143,26 +144,6 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
     Some(Trouble::new(Reason::ShortNameTaken, message))
 }
 
-/// Picks the lead that counts. Of two leads for one tenant that is the consented one (platform-facts.md 12.1,
-/// step 2), whatever its status: a customer who withdrew consent does not get a service behind his back.
-pub fn lead_that_counts(leads: &[Arc<Lead>]) -> Option<&Lead> {
-    let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id);
-    leads.iter().map(Arc::as_ref).min_by_key(rank)
-}
-
-/// The note for a consented lead that is not Active, when the tenant also has an Active consentless lead.
-pub(crate) fn active_beside(leads: &[Arc<Lead>], counts: &Lead) -> &'static str {
-    let other = leads
-        .iter()
-        .any(|lead| lead.consentless && lead.status == MicrosoftStatus::Active);
-    let hidden = other && !counts.consentless && counts.status != MicrosoftStatus::Active;
-    if hidden {
-        " The tenant also has an Active consentless lead. It is not used while the customer's own lead exists."
-    } else {
-        ""
-    }
-}
-
 /// S2: the lead must be Active and have no license. S4: it must be in the channel that the spec names.
 fn lead_eligible<'a>(
     leads: &'a [Arc<Lead>],
@@ -179,15 +160,8 @@ fn lead_eligible<'a>(
             ),
         );
     };
-    if lead.status != MicrosoftStatus::Active {
-        let label = lead.status.label();
-        return refuse(
-            Reason::LeadNotActive,
-            format!(
-                "Microsoft's status of the lead is {label}, and only an Active lead can become a service. The customer must resolve this in Teams admin center.{}",
-                active_beside(leads, lead)
-            ),
-        );
+    if let Some(trouble) = not_active(leads, lead) {
+        return Err(trouble);
     }
     if let Some(guid) = &lead.service {
         let what = match view.with_guid(guid) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::decision::{Decision, Query, Step, Wake};
+use crate::eligibility::lead_that_counts;
 use crate::facts::Fact;
 use crate::model::{Lead, MicrosoftStatus, Service};
 use crate::policy::{JobTrigger, Policy};
@@ -75,7 +76,7 @@ fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
 /// The condition for the lead after it was licensed. A suspended or removed lead does not affect the service,
 /// but it is shown.
 fn lead_standing(leads: &[Arc<Lead>]) -> Option<(ConditionStatus, Reason, String)> {
-    let lead = super::checks::lead_that_counts(leads)?;
+    let lead = lead_that_counts(leads)?;
     Some(match lead.status {
         MicrosoftStatus::Active => (
             ConditionStatus::True,

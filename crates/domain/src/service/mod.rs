@@ -27,8 +27,6 @@ use crate::time::{Duration, Time};
 use crate::timing;
 
 pub use crate::facts::{DeletionPolicy, Facts};
-pub(crate) use checks::active_beside;
-pub use checks::lead_that_counts;
 pub use found::Found;
 pub use spec::{Neighbour, ServiceSpec, going};
 pub use target::{Adoption, Deletion, DesiredService, Mode, ServiceTarget};

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::conditions::{ConditionStatus, Reason, Verdict};
+use crate::eligibility::lead_that_counts;
 use crate::model::{Lead, LicenseType, Service};
 use crate::record::{JobState, OperationKind, Outcome, Record};
 use crate::requests::Shows;
@@ -113,7 +114,7 @@ fn differences(
         .iter()
         .map(Arc::as_ref)
         .find(|lead| lead.service.as_ref() == Some(&service.guid))
-        .or_else(|| super::checks::lead_that_counts(leads));
+        .or_else(|| lead_that_counts(leads));
     let channel = shown.and_then(|lead| lead.channel);
     if let (Some(wanted), Some(has)) = (desired.parameters.channel, channel)
         && wanted != has

@@ -2,9 +2,11 @@
 
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step};
+use oc_domain::eligibility::{lead_that_counts, other_leads};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::lead::{DesiredLead, LeadTarget, decide};
 use oc_domain::model::{Lead, MicrosoftStatus};
+use oc_domain::names::LeadId;
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 
@@ -66,6 +68,50 @@ fn looking() {
     assert_eq!(told(&run(&LeadTarget::Suspended, &Record::default(), &facts())), "rest: False Suspended -");
     let held = run(&LeadTarget::Present(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), ready_at_generation: true, ..facts() });
     assert!(held.hold, "what is ready stays so while nothing can be read");
+}
+
+fn lead_id(number: u32) -> LeadId {
+    LeadId::parse(&format!("bbbbbbbb-0000-4000-8000-{number:012}")).expect("a GUID")
+}
+
+/// Of two leads for one tenant the consented one counts, in any order of the list. The other one is named, and stands in for nothing.
+#[test]
+fn of_two_leads_the_consented_one_counts() {
+    use MicrosoftStatus::{Active, Removed, Suspended};
+    let one = |number, consentless, status| Lead { id: lead_id(number), consentless, status, ..lead() };
+    let (rest, stop) = ("rest: True Succeeded -", "stop: False LeadNotActive Stalled");
+    // The status of the consentless lead, that of the consented one, the result, and whether the message names the consentless one.
+    let table = [
+        (Active, Active, rest, false),
+        (Removed, Active, rest, false),
+        (Active, Suspended, stop, true),
+        (Active, Removed, stop, true),
+        (Suspended, Removed, stop, false),
+    ];
+    for (direct, consented, expected, named) in table {
+        let leads = [one(1, true, direct.clone()), one(2, false, consented.clone())];
+        for leads in [leads.to_vec(), leads.iter().rev().cloned().collect()] {
+            let facts = Facts { leads: known_leads(leads.clone()), services: known(view(&[])), ..facts() };
+            for target in [wanted(), consentless(), DesiredLead { channel: Some(5), ..consentless() }] {
+                let decision = run(&LeadTarget::Present(target.clone()), &Record::default(), &facts);
+                let assigns = target.channel.is_some() && consented == Active;
+                assert_eq!(
+                    told(&decision),
+                    if assigns { "ask assign: False Progressing Reconciling" } else { expected },
+                    "{direct:?} {consented:?} {target:?}"
+                );
+                assert_eq!(decision.verdict.message.contains("also has an Active consentless lead"), named, "{}", decision.verdict.message);
+            }
+            let view = whole(leads);
+            assert_eq!(lead_that_counts(&view.leads).map(|lead| lead.id), Some(lead_id(2)));
+            assert_eq!(other_leads(&view.leads).iter().map(|lead| lead.id).collect::<Vec<_>>(), [lead_id(1)]);
+        }
+    }
+    // More than two are not documented: the others are in order, and a lead that a list shows twice is one.
+    let many = whole(vec![one(4, true, Active), one(3, false, Active), one(2, false, Removed), one(3, false, Active), one(4, true, Active)]);
+    assert_eq!(lead_that_counts(&many.leads).map(|lead| lead.id), Some(lead_id(3)));
+    assert_eq!(other_leads(&many.leads).iter().map(|lead| lead.id).collect::<Vec<_>>(), [lead_id(2), lead_id(4)]);
+    assert!(other_leads(&whole(vec![lead()]).leads).is_empty() && other_leads(&[]).is_empty());
 }
 
 /// Synced: whether the lead shows what the list of services shows.

@@ -96,6 +96,8 @@ pub struct LeadChange {
     pub channel_id: Option<Option<u64>>,
     /// The new company name.
     pub company_name: Option<String>,
+    /// Changes only the consented leads of the tenant (true), or only the consentless ones (false).
+    pub consented: Option<bool>,
 }
 
 fn given<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<u64>>, D::Error> {
@@ -325,6 +327,9 @@ impl Platform {
         }
         let later = self.settings.microsoft_changes_after_leads_job;
         self.leads.of_mut(tenant, |lead| {
+            if change.consented == Some(lead.direct) {
+                return;
+            }
             if let Some(status) = &change.status {
                 if later {
                     lead.news = Some(status.clone());

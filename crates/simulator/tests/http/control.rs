@@ -15,6 +15,12 @@ async fn leads_come_change_and_go() {
     assert_eq!((&changed[0]["status"], &changed[0]["ovocChannelId"]), (&json!("Active"), &json!(5)));
     let kept = world.control("PATCH", &format!("/leads/{TENANT}"), json!({"status": "Removed"})).await;
     assert_eq!(kept[0]["ovocChannelId"], 5, "absent is not null");
+    // One of two leads changes.
+    world.control("POST", "/leads", json!({"tenantId": TENANT, "consented": false})).await;
+    let two = world.control("PATCH", &format!("/leads/{TENANT}"), json!({"status": "Suspended", "consented": false})).await;
+    assert_eq!((&two[0]["status"], &two[1]["status"]), (&json!("Removed"), &json!("Suspended")));
+    let two = world.control("PATCH", &format!("/leads/{TENANT}"), json!({"status": "Active", "consented": true})).await;
+    assert_eq!((&two[0]["status"], &two[1]["status"]), (&json!("Active"), &json!("Suspended")));
     world.control("DELETE", &format!("/leads/{TENANT}"), Value::Null).await;
     assert_eq!(world.try_control("DELETE", &format!("/leads/{TENANT}"), Value::Null).await.status, 404);
     assert_eq!(world.get("/api/v2/oc/lead").await.json().as_array().map(Vec::len), Some(1));
