@@ -92,7 +92,7 @@ impl CustomerResource for Lead {
         connection
     }
 
-    fn target(_: &Context, object: &Self, entry: &Entry, rival: Option<&ObjectKey>) -> LeadTarget {
+    fn target(context: &Context, object: &Self, entry: &Entry, rival: Option<&ObjectKey>) -> LeadTarget {
         let spec = &object.spec;
         let said = LeadSpec {
             deleting: object.meta().deletion_timestamp.is_some(),
@@ -103,6 +103,7 @@ impl CustomerResource for Lead {
             consentless: spec.consentless.as_ref().map(|lead| lead.company_name.clone()),
             channel: spec.channel_id,
             deletion_policy: policy(spec.deletion_policy),
+            served: services_of(context, entry).next().is_some(),
         };
         said.target(rival.map(|rival| format!("Lead {}/{}", rival.namespace(), rival.name())))
     }
@@ -161,17 +162,19 @@ impl CustomerResource for Lead {
     }
 }
 
+/// The service objects for the tenant.
+fn services_of(context: &Context, entry: &Entry) -> impl Iterator<Item = ObjectKey> {
+    let index = &context.cache.index;
+    let tenant = entry.tenant.as_ref();
+    let keys = tenant.map(|tenant| index.of_tenant(&entry.platform, tenant));
+    keys.into_iter()
+        .flatten()
+        .filter(|key| key.kind() == Kind::OcEssentialService)
+}
+
 /// The service object for the tenant: the oldest if there are several.
 fn service_ref(context: &Context, entry: &Entry) -> Option<ObjectRef> {
-    let keys = context
-        .cache
-        .index
-        .of_tenant(&entry.platform, entry.tenant.as_ref()?);
-    let oldest = observe::oldest(
-        keys.into_iter()
-            .filter(|key| key.kind() == Kind::OcEssentialService),
-        &context.cache.services,
-    )?;
+    let oldest = observe::oldest(services_of(context, entry), &context.cache.services)?;
     Some(ObjectRef {
         namespace: oldest.namespace().unwrap_or_default(),
         name: oldest.name_any(),

@@ -162,7 +162,7 @@ async fn expect(client: &Client, resource: &ApiResource, namespaced: bool, name:
 }
 
 const PLATFORM_COLUMNS: &str = "NAME URL READY REASON LEADS SERVICES AGE";
-const LEAD_COLUMNS: &str = "NAME COMPANY TENANT MS STATUS LICENSE SYNCED READY REASON AGE [CHANNEL] [COUNTRIES] [SERVICE]";
+const LEAD_COLUMNS: &str = "NAME COMPANY TENANT MS STATUS LICENSE SYNCED READY REASON AGE [ELIGIBLE] [CHANNEL] [COUNTRIES] [SERVICE]";
 const SERVICE_COLUMNS: &str = "NAME TENANT SHORT NAME LICENSE SYNC READY REASON AGE [CUSTOMER GUID] [TASK] [FULL NAME] [MESSAGE]";
 
 /// The columns of an object that no operator has seen.
@@ -177,7 +177,7 @@ async fn first_columns(client: &Client, name: &str) -> Vec<String> {
     )
     .await;
     let tenant = "22222222-2222-4222-8222-222222222222";
-    let cells = ["null", tenant, "null", "null", "null", "Unknown", "Progressing", "null", "null", "null"];
+    let cells = ["null", tenant, "null", "null", "null", "Unknown", "Progressing", "null", "null", "null", "null"];
     failures.extend(expect(client, &Lead::api_resource(), true, name, LEAD_COLUMNS, &cells).await);
     let cells = ["null", "Contoso_NL", "null", "null", "Unknown", "Progressing", "null", "null", "Contoso Netherlands B.V.", "Waiting for the operator."];
     failures.extend(expect(client, &OcEssentialService::api_resource(), true, name, SERVICE_COLUMNS, &cells).await);
@@ -275,7 +275,7 @@ fn lead_status() -> Value {
         "contact": { "fullName": "A", "email": "B", "phoneNumber": "C" },
         "operation": { "kind": "Delete", "id": "one", "startedTime": "2026-01-01T00:00:00Z", "outcome": "Refused", "reason": "PlatformRefused" },
         "lastHandledReconcileAt": "now",
-        "conditions": [condition("Ready", "True", "Succeeded"), condition("Synced", "True", "Succeeded")],
+        "conditions": [condition("Ready", "True", "Succeeded"), condition("Synced", "True", "Succeeded"), condition("LeadEligible", "False", "AlreadyLicensed")],
     })
 }
 
@@ -307,7 +307,7 @@ async fn later_columns(client: &Client, name: &str) -> Vec<String> {
     let cells = ["https://live.example.com/tenantui", "True", "Succeeded", "3", "2"];
     let mut failures = expect(client, &LivePlatform::api_resource(), false, name, PLATFORM_COLUMNS, &cells).await;
     let tenant = "22222222-2222-4222-8222-222222222222";
-    let cells = ["Contoso Ltd", tenant, "Active", "OC Essential", "True", "True", "Succeeded", "1574", r#"["NL","DE"]"#, "contoso"];
+    let cells = ["Contoso Ltd", tenant, "Active", "OC Essential", "True", "True", "Succeeded", "False", "1574", r#"["NL","DE"]"#, "contoso"];
     failures.extend(expect(client, &Lead::api_resource(), true, name, LEAD_COLUMNS, &cells).await);
     let guid = "55555555-5555-4555-8555-555555555555";
     let cells = [tenant, "Contoso_NL", "OC Essential", "Due", "False", "AwaitingTrunksJob", guid, "wst_1", "Contoso Netherlands B.V.", "As it is."];

@@ -1,12 +1,14 @@
 //! Lead objects.
 
 use anyhow::{Context, Result, ensure};
+use futures::StreamExt;
 use kube::ResourceExt;
+use kube::api::{WatchEvent, WatchParams};
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::simulated::until;
-use super::stage::{Scene, message, ready_is};
+use super::stage::{Own, Scene, message, ready_is};
 
 pub async fn a_lead_shows_what_the_platform_has(scene: Scene) -> Result<()> {
     let lead = json!({"tenantId": scene.tenant(1), "companyName": "Contoso Ltd", "countries": ["NL", "DE"], "companySize": "L250_U999"});
@@ -122,6 +124,59 @@ pub async fn of_two_leads_the_consented_one_counts(scene: Scene) -> Result<()> {
     Ok(())
 }
 
+/// `LeadEligible` of a lead: value, reason and message.
+fn eligible(lead: &Lead) -> (&str, &str, &str) {
+    let conditions = lead.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let found = conditions.iter().find(|condition| condition.type_ == "LeadEligible");
+    found.map(|condition| (condition.status.as_str(), condition.reason.as_str(), condition.message.as_str())).unwrap_or_default()
+}
+
+/// How often an object was written since a version of it.
+async fn writes(scene: &Scene, name: &str, since: &Lead) -> Result<usize> {
+    let watched = WatchParams::default().fields(&format!("metadata.name={name}")).timeout(1);
+    let events = Lead::api(scene).watch(&watched, &since.resource_version().context("a version")?).await?;
+    let events: Vec<_> = events.collect().await;
+    Ok(events.iter().filter(|event| matches!(event, Ok(WatchEvent::Modified(_)))).count())
+}
+
+pub async fn a_lead_says_whether_it_can_become_a_service(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 3]).await?;
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(2), "status": "Suspended"})).await?;
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(3), "shortName": "ByHand", "fullName": "Made by hand"})).await?;
+    scene.connect(json!({})).await?;
+    for (name, tenant) in [("free", 1), ("suspended", 2), ("by-hand", 3), ("nobody", 4)] {
+        scene.lead(name, tenant, json!({})).await?;
+    }
+    let is = |truth: &'static str, reason: &'static str| move |lead: &Lead| (eligible(lead).0, eligible(lead).1) == (truth, reason);
+    let free: Lead = scene.until("free", is("True", "Succeeded")).await?;
+    ensure!(ready_is(&free, "True", "Succeeded") && eligible(&free).2 == "The lead is Active and has no license.", "{:?}", eligible(&free));
+    let suspended: Lead = scene.until("suspended", is("False", "LeadNotActive")).await?;
+    ensure!(ready_is(&suspended, "False", "LeadNotActive") && eligible(&suspended).2.contains("is Suspended"), "{:?}", eligible(&suspended));
+    scene.until("nobody", is("False", "LeadNotFound")).await?;
+    // A service that nobody has imported: the message has what the object needs.
+    let by_hand: Lead = scene.until("by-hand", is("False", "AlreadyLicensed")).await?;
+    let told = eligible(&by_hand).2;
+    ensure!(ready_is(&by_hand, "True", "Succeeded") && by_hand.status.as_ref().is_some_and(|status| status.service_ref.is_none()), "{told}");
+    ensure!(told.contains(r#"(spec.leadRef) with the names of the service: spec.shortName "ByHand", spec.fullName "Made by hand"."#), "{told}");
+    let names = json!({"msTenantId": null, "platform": null, "leadRef": {"name": "by-hand"}, "shortName": "ByHand", "fullName": "Made by hand"});
+    scene.service("imported", 3, names).await?;
+    scene.ready::<OcEssentialService>("imported", "True", "Succeeded").await?;
+    let by_hand: Lead = scene.until("by-hand", |lead: &Lead| eligible(lead).2.contains("status.serviceRef")).await?;
+    ensure!(by_hand.status.as_ref().and_then(|status| status.service_ref.as_ref()).is_some_and(|object| object.name == "imported"), "{:?}", by_hand.status);
+    ensure!(scene.changes().await? == 0, "imported without a change");
+    // The customer resolves it: one write says all of that.
+    scene.simulate("PATCH", &format!("leads/{}", scene.tenant(2)), json!({"status": "Active"})).await?;
+    let active: Lead = scene.until("suspended", is("True", "Succeeded")).await?;
+    ensure!(ready_is(&active, "True", "Succeeded"), "{}", message(&active));
+    ensure!(writes(&scene, "suspended", &suspended).await? == 1, "more than one write for one change");
+    // It becomes a service.
+    scene.service("free", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "free"}})).await?;
+    scene.ready::<OcEssentialService>("free", "True", "Succeeded").await?;
+    let free: Lead = scene.until("free", is("False", "AlreadyLicensed")).await?;
+    ensure!(ready_is(&free, "True", "Succeeded") && eligible(&free).2.contains("status.serviceRef"), "{:?}", eligible(&free));
+    Ok(())
+}
+
 pub async fn a_channel_is_assigned_and_unassigned(scene: Scene) -> Result<()> {
     scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
     scene.consented(&[1]).await?;
@@ -212,7 +267,7 @@ pub async fn leads_are_discovered_by_the_rules(scene: Scene) -> Result<()> {
     ]);
     scene.simulate("POST", "leads", leads).await?;
     let found = async || -> Result<Vec<String>> {
-        let mut all: Vec<_> = <Lead as super::stage::Own>::api(&scene).list(&Default::default()).await?.into_iter().map(|lead| lead.name_any()).collect();
+        let mut all: Vec<_> = <Lead as Own>::api(&scene).list(&Default::default()).await?.into_iter().map(|lead| lead.name_any()).collect();
         all.sort();
         Ok(all)
     };
@@ -257,7 +312,7 @@ pub async fn a_discovered_lead_keeps_its_name(scene: Scene) -> Result<()> {
     scene.simulate("PATCH", &format!("leads/{}", scene.tenant(1)), json!({"companyName": "Schmidt"})).await?;
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "renamed").await?;
     scene.until(&first, |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.company_name.as_deref() == Some("Schmidt"))).await?;
-    let all = <Lead as super::stage::Own>::api(&scene).list(&Default::default()).await?.items;
+    let all = <Lead as Own>::api(&scene).list(&Default::default()).await?.items;
     ensure!(all.len() == names.len(), "{:?}", all.iter().map(ResourceExt::name_any).collect::<Vec<_>>());
     // Whoever deletes it gets it back, under the name that the company has now.
     scene.delete::<Lead>(&first).await?;

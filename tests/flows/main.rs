@@ -54,6 +54,7 @@ const CASES: &[(&str, Case)] = &cases![
     leads::a_suspended_lead_waits_for_the_customer,
     leads::a_consentless_lead_is_made_and_removed,
     leads::of_two_leads_the_consented_one_counts,
+    leads::a_lead_says_whether_it_can_become_a_service,
     leads::a_channel_is_assigned_and_unassigned,
     leads::leads_are_discovered_by_the_rules,
     leads::a_discovered_lead_keeps_its_name,

@@ -18,7 +18,7 @@ pub enum ConditionType {
     Stalled,
     /// Whether the platform shows what it should, synchronization jobs included. On leads and services.
     Synced,
-    /// Whether the tenant's lead may get a license. On services.
+    /// Whether the tenant's lead may become a service. On leads and services.
     LeadEligible,
     /// Whether every lead that `spec.leadDiscovery` wants has an object. On platforms with discovery.
     LeadsDiscovered,

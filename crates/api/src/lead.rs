@@ -76,6 +76,13 @@ use super::schema::{self, immutable, rule_at};
         description = "Time since the object was created"
     ),
     printcolumn(
+        name = "Eligible",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="LeadEligible")].status"#,
+        priority = 1,
+        description = "Whether the lead can become a service"
+    ),
+    printcolumn(
         name = "Channel",
         type_ = "integer",
         json_path = ".status.channelId",
@@ -214,7 +221,7 @@ pub struct LeadStatus {
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true. Synced says whether
-    /// the platform shows what it should.
+    /// the platform shows what it should, LeadEligible whether the lead can become a service.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,

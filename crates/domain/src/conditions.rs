@@ -249,7 +249,7 @@ pub struct Verdict {
     pub stalled: bool,
     /// Whether the platform shows what it should, jobs included.
     pub synced: Option<(ConditionStatus, Reason, String)>,
-    /// Services only: whether the lead may become a service.
+    /// Leads and services: whether the lead may become a service.
     pub lead_eligible: Option<(ConditionStatus, Reason, String)>,
     /// Platforms only: whether every lead that `spec.leadDiscovery` wants has an object. A separate condition,
     /// because the rest of the platform's work continues.

@@ -178,6 +178,14 @@ impl Service {
     pub fn direct_routing(&self) -> bool {
         self.license.is_some_and(LicenseType::direct_routing)
     }
+
+    /// How a message names the service: by guid, short name and license.
+    pub fn described(&self) -> String {
+        let license = self
+            .license
+            .map_or_else(|| "no license".to_owned(), LicenseType::label);
+        format!("{} ({:?}, {license})", self.guid, self.short_name)
+    }
 }
 
 /// One LC customer (platform-facts.md 6.2; the read itself is inferred, platform-facts-2.md 6).

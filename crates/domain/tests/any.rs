@@ -167,8 +167,9 @@ fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
 }
 
 fn lead_wish() -> impl Strategy<Value = lead::LeadTarget> {
-    let be = (any::<bool>(), option::of(5i64..7), policy()).prop_map(|(consentless, channel, deletion_policy)| {
-        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: common::company(consentless), channel, deletion_policy, rival: None })
+    let be = (any::<[bool; 2]>(), option::of(5i64..7), policy()).prop_map(|([consentless, served], channel, deletion_policy)| {
+        let consentless = common::company(consentless);
+        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy, rival: None, served })
     });
     let gone =
         (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| lead::LeadTarget::Absent { policy, tenant: known.then(tenant), suspended });

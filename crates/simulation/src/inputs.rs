@@ -117,6 +117,7 @@ impl World {
                 consentless: Some("Contoso".into()),
                 channel: None,
                 deletion_policy: spec.policy,
+                served: false,
             };
             return Target::Lead(said.target(None));
         }

@@ -9,7 +9,7 @@ mod spec;
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
 use crate::decision::{ChangeResult, Decision, Mark, Query, Step, Wake};
-use crate::eligibility::{lead_that_counts, not_active};
+use crate::eligibility::{self, lead_that_counts, not_active};
 use crate::facts::{DeletionPolicy, Fact, Facts};
 use crate::model::Lead;
 use crate::names::TenantId;
@@ -42,7 +42,7 @@ pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) ->
         );
     }
     let decision = match target {
-        LeadTarget::Present(desired) => case.ensure(desired),
+        LeadTarget::Present(desired) => with_eligibility(case.ensure(desired), desired, facts),
         LeadTarget::Suspended => {
             let verdict = Verdict::not_ready(
                 Reason::Suspended,
@@ -59,6 +59,24 @@ pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) ->
         } => case.remove(*policy, tenant.as_ref(), *suspended),
     };
     decision.without_unsent(now)
+}
+
+/// Adds whether the lead may become a service, as far as this pass knows. What else the object waits for, such
+/// as a channel, does not change that.
+fn with_eligibility(mut decision: Decision, desired: &DesiredLead, facts: &Facts) -> Decision {
+    let is_written = matches!(decision.step, Step::Wait(..) | Step::Idle(_) | Step::Blocked(_));
+    if !is_written || decision.hold || desired.rival.is_some() {
+        return decision;
+    }
+    let verdict = &mut decision.verdict;
+    verdict.lead_eligible = match (facts.leads.value(), facts.services.value()) {
+        _ if verdict.reason == Reason::LeadNotFound => {
+            Some((ConditionStatus::False, verdict.reason, verdict.message.clone()))
+        }
+        (Some(leads), Some(services)) => eligibility::of_lead(&leads.leads, services, desired.served),
+        _ => None,
+    };
+    decision
 }
 
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {

@@ -17,6 +17,8 @@ pub struct DesiredLead {
     pub deletion_policy: DeletionPolicy,
     /// Another object for the same tenant at the same place that outranks this one.
     pub rival: Option<String>,
+    /// The cluster has an `OcEssentialService` for the same tenant at the same place.
+    pub served: bool,
 }
 
 /// The target state of a lead object.
@@ -54,6 +56,8 @@ pub struct LeadSpec {
     pub channel: Option<ChannelId>,
     /// `spec.deletionPolicy`.
     pub deletion_policy: DeletionPolicy,
+    /// The cluster has an `OcEssentialService` for the same tenant at the same place.
+    pub served: bool,
 }
 
 impl LeadSpec {
@@ -75,6 +79,7 @@ impl LeadSpec {
                 channel: self.channel,
                 deletion_policy: self.deletion_policy,
                 rival,
+                served: self.served,
             }),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble};
 use crate::decision::{Decision, PlanItem, Query};
-use crate::eligibility::{lead_that_counts, not_active};
+use crate::eligibility::{ELIGIBLE, lead_that_counts, licensed, not_active};
 use crate::facts::{Fact, LeadsView};
 use crate::model::{LcCustomerAnswer, Lead, Service};
 use crate::names::ShortName;
@@ -63,11 +63,7 @@ pub(super) fn eligible(
         return decision;
     }
     let mut decision = case.create(policy, desired);
-    decision.verdict.lead_eligible = Some((
-        ConditionStatus::True,
-        Reason::Succeeded,
-        "The lead is Active and has no license.".into(),
-    ));
+    decision.verdict.lead_eligible = Some((ConditionStatus::True, Reason::Succeeded, ELIGIBLE.to_owned()));
     decision
 }
 
@@ -119,13 +115,9 @@ fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Opt
 /// person's consent.
 fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let other = view.direct_routing().filter(|_| !desired.beside_direct_routing)?;
-    let license = other
-        .license
-        .map(crate::model::LicenseType::label)
-        .unwrap_or_default();
     let message = format!(
-        "The tenant has the Direct Routing service {} ({:?}, {license}). It is not documented whether the platform accepts an Operator Connect service beside it. To request one anyway, set spec.besideDirectRouting to true; the operator does not change the Direct Routing service.",
-        other.guid, other.short_name
+        "The tenant has the Direct Routing service {}. It is not documented whether the platform accepts an Operator Connect service beside it. To request one anyway, set spec.besideDirectRouting to true; the operator does not change the Direct Routing service.",
+        other.described()
     );
     Some(Trouble::new(Reason::AlreadyLicensed, message))
 }
@@ -160,22 +152,8 @@ fn lead_eligible<'a>(
             ),
         );
     };
-    if let Some(trouble) = not_active(leads, lead) {
+    if let Some(trouble) = not_active(leads, lead).or_else(|| licensed(lead, view)) {
         return Err(trouble);
-    }
-    if let Some(guid) = &lead.service {
-        let what = match view.with_guid(guid) {
-            Some(service) if service.direct_routing() => {
-                "a Direct Routing service, and only a lead without a service can be converted"
-            }
-            _ => "which the list of services does not show",
-        };
-        return refuse(
-            Reason::AlreadyLicensed,
-            format!(
-                "The lead already has the service {guid}, {what}. Ask the team that runs the Live Platform."
-            ),
-        );
     }
     match (desired.parameters.channel, lead.channel) {
         (Some(wanted), Some(has)) if wanted != has => refuse(

@@ -102,12 +102,7 @@ fn made_here(
 /// Why it may not, and what a person can do.
 pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -> Result<(), Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
-    let there = format!(
-        "The tenant already has the service {} ({:?}, {})",
-        service.guid,
-        service.short_name,
-        label(service)
-    );
+    let there = format!("The tenant already has the service {}", service.described());
     if service.tenant.as_ref() != Some(&desired.tenant) {
         return refuse(
             Reason::Conflict,
@@ -154,10 +149,4 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
             ),
         ),
     }
-}
-
-fn label(service: &Service) -> String {
-    service
-        .license
-        .map_or_else(|| "no license".to_owned(), LicenseType::label)
 }

@@ -243,6 +243,7 @@ fn what_a_lead_concludes() {
         channel: None,
         deletion_policy: DeletionPolicy::Delete,
         rival: None,
+        served: false,
     };
     let record = || oc_domain::record::Record { finalizer: true, ..Default::default() };
     let seen = |belief| Facts { belief, ..facts() };

@@ -5,7 +5,7 @@ use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step};
 use oc_domain::eligibility::{lead_that_counts, other_leads};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::lead::{DesiredLead, LeadTarget, decide};
-use oc_domain::model::{Lead, MicrosoftStatus};
+use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service};
 use oc_domain::names::LeadId;
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
@@ -14,7 +14,7 @@ use crate::common::*;
 use crate::{says, short};
 
 fn wanted() -> DesiredLead {
-    DesiredLead { tenant: tenant(), consentless: None, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None }
+    DesiredLead { tenant: tenant(), consentless: None, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None, served: false }
 }
 
 fn consentless() -> DesiredLead {
@@ -112,6 +112,156 @@ fn of_two_leads_the_consented_one_counts() {
     assert_eq!(lead_that_counts(&many.leads).map(|lead| lead.id), Some(lead_id(3)));
     assert_eq!(other_leads(&many.leads).iter().map(|lead| lead.id).collect::<Vec<_>>(), [lead_id(2), lead_id(4)]);
     assert!(other_leads(&whole(vec![lead()]).leads).is_empty() && other_leads(&[]).is_empty());
+}
+
+/// What `LeadEligible` says of the leads, of which the first counts, and the services.
+fn eligible(leads: &[Lead], services: &[Service], served: bool) -> (ConditionStatus, Reason, String) {
+    let facts = Facts { leads: known_leads(leads.to_vec()), services: known(view(services)), ..facts() };
+    let decision = run(&LeadTarget::Present(DesiredLead { served, ..wanted() }), &Record::default(), &facts);
+    // It decides nothing: Ready is as without it, with its reason and message, and so is what comes next.
+    let expected = match leads.first().map(|lead| &lead.status) {
+        Some(MicrosoftStatus::Active) => "rest: True Succeeded -",
+        Some(_) => "stop: False LeadNotActive Stalled",
+        None => "stop: False LeadNotFound Stalled",
+    };
+    assert_eq!(told(&decision), expected);
+    assert!(!decision.verdict.message.contains("OcEssentialService"), "{}", decision.verdict.message);
+    decision.verdict.lead_eligible.expect("the condition")
+}
+
+/// A label, the leads, the services, whether the tenant has a service object; the condition, words in its message, and words that must not be there.
+type EligibleRow = (&'static str, Vec<Lead>, Vec<Service>, bool, (ConditionStatus, Reason), &'static [&'static str], &'static [&'static str]);
+
+/// The words for a service that somebody made in the portal.
+const NAMES: &[&str] = &[
+    "(\"Contoso_NL\", OC Essential), and no OcEssentialService",
+    "To import it, create an OcEssentialService",
+    "spec.shortName \"Contoso_NL\", spec.fullName \"Contoso Netherlands B.V.\"",
+];
+
+/// Leads of tenants without a service.
+fn without_services() -> Vec<EligibleRow> {
+    use ConditionStatus::{False, True};
+    use MicrosoftStatus::{Removed, Suspended};
+    let status = |status| Lead { status, ..lead() };
+    let direct = Lead { id: lead_id(2), consentless: true, ..lead() };
+    vec![
+        ("free", vec![lead()], vec![], false, (True, Reason::Succeeded), &["Active and has no license."], &["service"]),
+        ("free, and a service object waits", vec![lead()], vec![], true, (True, Reason::Succeeded), &["Active and has no license."], &["service"]),
+        ("suspended", vec![status(Suspended)], vec![], false, (False, Reason::LeadNotActive), &["is Suspended", "The customer must"], &["consentless"]),
+        ("consent withdrawn", vec![status(Removed), direct], vec![], false, (False, Reason::LeadNotActive), &["is Removed", "an Active consentless lead"], &[]),
+        ("none", vec![], vec![], false, (False, Reason::LeadNotFound), &["has no lead"], &[]),
+    ]
+}
+
+/// Leads of tenants with services.
+fn with_services() -> Vec<EligibleRow> {
+    let (taken, free) = ((ConditionStatus::False, Reason::AlreadyLicensed), (ConditionStatus::True, Reason::Succeeded));
+    let suspended = || Lead { status: MicrosoftStatus::Suspended, ..lead() };
+    let licensed = |license| Service { license: Some(license), ..service(1) };
+    vec![
+        (
+            "licensed by its object",
+            vec![lead_with(1)],
+            vec![service(1)],
+            true,
+            taken,
+            &["aaaaaaaa-0000-4000-8000-000000000001", "status.serviceRef"],
+            &["import"],
+        ),
+        ("licensed by hand", vec![lead_with(1)], vec![service(1)], false, taken, NAMES, &["status.serviceRef"]),
+        ("the lead does not show it yet", vec![lead()], vec![service(1)], false, taken, NAMES, &[]),
+        ("by hand, and suspended since", vec![suspended()], vec![service(1)], false, (ConditionStatus::False, Reason::LeadNotActive), NAMES, &[]),
+        (
+            "by its object, and suspended since",
+            vec![suspended()],
+            vec![service(1)],
+            true,
+            (ConditionStatus::False, Reason::LeadNotActive),
+            &["is Suspended"],
+            &["Contoso_NL"],
+        ),
+        (
+            "the list has no full name",
+            vec![lead()],
+            vec![Service { full_name: None, ..service(1) }],
+            false,
+            taken,
+            &["spec.fullName as the portal shows it"],
+            &[],
+        ),
+        (
+            "an unknown license",
+            vec![lead()],
+            vec![licensed(LicenseType::Other(9))],
+            false,
+            taken,
+            &["License 9", "Ask the team that runs the Live Platform"],
+            &["import"],
+        ),
+        (
+            "two services",
+            vec![lead()],
+            vec![service(2), service(1)],
+            false,
+            taken,
+            &["aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002", "operatorconnect.dev/ump-customer-guid"],
+            &[],
+        ),
+        ("Direct Routing beside", vec![lead()], vec![licensed(LicenseType::HostedPro)], false, free, &["Hosted Pro", "spec.besideDirectRouting"], &["import"]),
+        ("Direct Routing instead", vec![lead_with(1)], vec![licensed(LicenseType::HostedPro)], false, taken, &["Direct Routing"], &[]),
+        ("a service that no list shows", vec![lead_with(1)], vec![], false, taken, &["the list of services does not show"], &[]),
+    ]
+}
+
+#[test]
+fn whether_a_lead_can_become_a_service() {
+    for (what, leads, services, served, expected, words, never) in [without_services(), with_services()].concat() {
+        let (truth, reason, message) = eligible(&leads, &services, served);
+        assert_eq!((truth, reason), expected, "{what}: {message}");
+        assert!(words.iter().all(|word| message.contains(word)) && !never.iter().any(|word| message.contains(word)), "{what}: {message}");
+        assert!(!message.to_lowercase().contains("remove ") && message.chars().count() <= 1000, "{what}: {message}");
+    }
+    let turned = eligible(&[lead()], &[service(1), service(2)], false);
+    assert_eq!(turned, eligible(&[lead()], &[service(2), service(1)], false), "another order of the list changes nothing");
+    let later = Service { license: Some(LicenseType::OcPro), short_name: "Renamed".into(), ..service(1) };
+    let early = Service { license: None, ..service(1) };
+    assert_eq!(eligible(&[lead()], &[early], true), eligible(&[lead_with(1)], &[later], true), "nothing more to write while its object follows the service");
+}
+
+/// A lead and a service that is to be made of it say the same.
+#[test]
+fn a_lead_is_as_eligible_as_its_service_says() {
+    let status = |status| Lead { status, ..lead() };
+    let direct = Lead { id: lead_id(2), consentless: true, ..lead() };
+    let table = [
+        vec![lead()],
+        vec![lead(), direct.clone()],
+        vec![status(MicrosoftStatus::Suspended)],
+        vec![status(MicrosoftStatus::Removed), direct],
+        vec![status(MicrosoftStatus::Other("New".into()))],
+        vec![lead_with(1)],
+    ];
+    for leads in table {
+        let facts = Facts { leads: known_leads(leads.clone()), ..empty_platform() };
+        let service = oc_domain::service::decide(NOW, &be(desired()), &Record::default(), &facts);
+        assert_eq!(service.verdict.lead_eligible, Some(eligible(&leads, &[], true)), "{leads:?}");
+    }
+}
+
+/// What is not known is not said, and what a lead waits for meanwhile changes nothing.
+#[test]
+fn eligibility_that_is_not_known() {
+    let of = |target: LeadTarget, facts: Facts| run(&target, &Record::default(), &facts).verdict.lead_eligible.map(|told| told.0);
+    let be = LeadTarget::Present;
+    let rival = DesiredLead { rival: Some("Lead a/b".into()), ..wanted() };
+    assert_eq!(of(be(wanted()), facts()), None, "nothing was read");
+    assert_eq!(of(be(wanted()), Facts { services: Fact::Unreadable(away()), ..shown(lead()) }), None, "the services can't be read");
+    assert_eq!(of(be(rival), shown(lead())), None, "another object is for the tenant");
+    assert_eq!(of(LeadTarget::Suspended, shown(lead())), None);
+    assert_eq!(of(be(consentless()), Facts { answer: Some(ChangeResult::Done), ..none() }), None, "it is being created");
+    let assigned = Facts { answer: Some(ChangeResult::Done), ..shown(lead()) };
+    assert_eq!(of(be(DesiredLead { channel: Some(5), ..wanted() }), assigned), Some(ConditionStatus::True), "assigned to a channel");
 }
 
 /// Synced: whether the lead shows what the list of services shows.

@@ -80,9 +80,23 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
 
 #[test]
 fn a_lead_says_what_it_is_to_become() {
-    let said =
-        || lead::LeadSpec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: company(true), channel: None, deletion_policy: Delete };
-    let be = lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: company(true), channel: None, deletion_policy: Delete, rival: None });
+    let said = || lead::LeadSpec {
+        deleting: false,
+        suspended: false,
+        tenant: Ok(tenant()),
+        consentless: company(true),
+        channel: None,
+        deletion_policy: Delete,
+        served: true,
+    };
+    let be = lead::LeadTarget::Present(lead::DesiredLead {
+        tenant: tenant(),
+        consentless: company(true),
+        channel: None,
+        deletion_policy: Delete,
+        rival: None,
+        served: true,
+    });
     let table = [
         (said(), be),
         (lead::LeadSpec { suspended: true, ..said() }, lead::LeadTarget::Suspended),

@@ -331,6 +331,7 @@ fn no_decision_about_a_lead_is_out_of_order() {
             channel,
             deletion_policy: DeletionPolicy::Delete,
             rival: None,
+            served: false,
         })
     };
     let targets = [

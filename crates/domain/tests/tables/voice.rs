@@ -65,7 +65,14 @@ fn it_is_so_for_every_trouble_of_the_platform() {
     let unread_numbers = || Facts { numbers: Fact::Unreadable(away()), ..there() };
     let unread_leads = || Facts { leads: Fact::Unreadable(away()), ..empty_platform() };
     let unread_task = || Facts { task: Fact::Unreadable(away()), ..empty_platform() };
-    let wanted = lead::DesiredLead { tenant: tenant(), consentless: company(true), channel: Some(5), deletion_policy: DeletionPolicy::Delete, rival: None };
+    let wanted = lead::DesiredLead {
+        tenant: tenant(),
+        consentless: company(true),
+        channel: Some(5),
+        deletion_policy: DeletionPolicy::Delete,
+        rival: None,
+        served: false,
+    };
     let service = |target: ServiceTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
         Box::new(move |failures| decide(NOW, &target, &record, &Facts { failures, ..facts.clone() }))
     };
