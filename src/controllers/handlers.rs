@@ -7,6 +7,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use oc_domain::conditions::Reason;
 
+use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::store::{StoreEvent, is_relevant_change};
 use crate::cluster::stores::key_of;
@@ -181,8 +182,7 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevan
     let key = key_of(&**object);
     let entry = context.cache.entry_of_service(object);
     let tenant = entry.tenant.map(|tenant| (entry.platform.clone(), tenant));
-    let moved = context.cache.index.enter(&key, entry);
-    context.tallies.enter(&context.cache, &key);
+    let moved = index(context, &key, entry);
     if is_relevant_change {
         context.enqueue(&key, Priority::Changed);
         wake_leads_of(context, tenant);
@@ -194,8 +194,7 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevan
 
 fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
     let key = key_of(&**object);
-    context.cache.index.enter(&key, cache::entry_of_lead(object));
-    context.tallies.enter(&context.cache, &key);
+    index(context, &key, cache::entry_of_lead(object));
     if is_relevant_change {
         context.enqueue(&key, Priority::Changed);
         wake_services_of(context, &key);
@@ -218,10 +217,16 @@ fn wake_services_of(context: &Context, lead: &ObjectKey) {
 /// Updates the index entry of a service after something else has changed what it stands for.
 fn reenter(context: &Context, key: &ObjectKey) {
     if let Some(object) = context.cache.services.of(key) {
-        let entry = context.cache.entry_of_service(&object);
-        context.cache.index.enter(key, entry);
-        context.tallies.enter(&context.cache, key);
+        index(context, key, context.cache.entry_of_service(&object));
     }
+}
+
+/// Enters an object into the index, and then into the tallies, which take its platform from there. Returns the
+/// previous entry if it was different.
+fn index(context: &Context, key: &ObjectKey, entry: Entry) -> Option<Entry> {
+    let before = context.cache.index.enter(key, entry);
+    context.tallies.enter(&context.cache, key);
+    before
 }
 
 /// Enqueues the leads of a tenant: a lead's status names the service object of its tenant.
@@ -234,7 +239,7 @@ fn wake_leads_of(context: &Context, tenant: Option<(String, oc_domain::names::Te
     );
 }
 
-fn wake_neighbours(context: &Context, entry: &crate::cluster::index::Entry) {
+fn wake_neighbours(context: &Context, entry: &Entry) {
     let keys = context.cache.index.neighbours(entry);
     context.enqueue_all(keys, Priority::Effect);
 }
@@ -327,7 +332,7 @@ mod tests {
         };
         let key = |number: u8| ObjectKey::service("n", &format!("customer-{number}"));
         for number in 1..=4 {
-            let entry = |platform: &str| crate::cluster::index::Entry {
+            let entry = |platform: &str| Entry {
                 platform: platform.into(),
                 assumed: false,
                 tenant: Some(tenant(number)),

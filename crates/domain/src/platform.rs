@@ -305,12 +305,9 @@ fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformF
         .unfollowed
         .as_ref()
         .map_or_else(|| Verdict::ready(message), Verdict::trouble);
-    let waiting = Job::ALL.into_iter().find(|job| {
-        matches!(
-            record.jobs[index(*job)].state,
-            JobState::Due | JobState::Requested
-        )
-    });
+    let waiting = Job::ALL
+        .into_iter()
+        .find(|job| record.jobs[index(*job)].state.is_open());
     let (truth, reason, message) = match waiting {
         None => (
             ConditionStatus::True,
@@ -442,7 +439,7 @@ fn next_run(
         let Some((earliest, _)) = facts.waiting[index(job)].due else {
             continue;
         };
-        if !matches!(own.state, JobState::Due | JobState::Requested) {
+        if !own.state.is_open() {
             continue;
         }
         let gathered = earliest + GATHER;

@@ -155,6 +155,11 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Whether something waits for a run of the job that is not known to be done.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Due | Self::Requested)
+    }
+
     /// The text in status.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -204,8 +209,7 @@ pub struct JobRecord {
 impl JobRecord {
     /// Since when the job is due, while no run of it is known to be done.
     pub fn waits_since(&self) -> Option<Time> {
-        self.due
-            .filter(|_| matches!(self.state, JobState::Due | JobState::Requested))
+        self.due.filter(|_| self.state.is_open())
     }
 }
 

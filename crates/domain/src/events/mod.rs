@@ -311,7 +311,7 @@ fn created(before: &Record, after: &Record) -> bool {
 }
 
 fn is_open(record: &Record, job: Job) -> bool {
-    matches!(record.job(job).state, JobState::Due | JobState::Requested)
+    record.job(job).state.is_open()
 }
 
 fn is_synced(record: &Record) -> bool {

@@ -168,7 +168,7 @@ fn verdict(
         (Job::Trunks, &case.record.trunks_job, Reason::AwaitingTrunksJob),
     ]
     .into_iter()
-    .find(|(_, job, _)| matches!(job.state, JobState::Due | JobState::Requested));
+    .find(|(_, job, _)| job.state.is_open());
     let Some((job, record, reason)) = waiting else {
         let beside = case.facts.services.value().and_then(|view| view.direct_routing());
         return ready::ready(&case.record, desired, service, leads, beside);
