@@ -1,6 +1,8 @@
 //! Measures what the operator costs, compared with what the API server alone takes for the same writes in the
 //! same minute.
 
+mod discovery;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,6 +36,9 @@ pub struct Settings {
     /// How long a task takes on the simulated platform, in milliseconds
     #[arg(long, default_value_t = 2000)]
     task: u64,
+    /// Measure the discovery of this many leads instead
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "resting", "rest_seconds", "task"])]
+    leads: Option<u32>,
 }
 
 /// How many requests the measurement itself has in flight.
@@ -64,6 +69,10 @@ async fn measure(settings: &Settings) -> Result<bool> {
             operator.display()
         ));
         programs.operator = operator;
+    }
+    if let Some(leads) = settings.leads {
+        discovery::run(leads, &programs).await?;
+        return Ok(true);
     }
     busy(settings, &programs).await?;
     rest(settings, &programs).await?;
