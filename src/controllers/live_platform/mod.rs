@@ -65,7 +65,7 @@ async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutc
     let driven = steps::drive(context, &object, &connected.inventory, unproven, failures).await;
     let decision = &driven.decision;
     let inventory = connected.inventory.as_ref().ok();
-    let written = status::patch_status(context, &object, decision, inventory).await;
+    let written = status::patch_status(context, &object, &driven, inventory).await;
     let before = reading::record(&object);
     events::of_platform(context, &object, &before, decision, &driven.ran, written.is_ok());
     let failed = fails(decision.verdict.reason);

@@ -10,7 +10,7 @@ use oc_domain::time::Time;
 use crate::cluster::record::{LC_CUSTOMERS, NUMBERS, requested};
 use crate::cluster::status;
 use crate::controllers::context::Context;
-use crate::controllers::live_platform::discovery;
+use crate::controllers::live_platform::steps::Driven;
 use crate::controllers::{deletions, handlers, object};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
@@ -26,14 +26,14 @@ use oc_api::{LivePlatform, LivePlatformStatus};
 pub(super) async fn patch_status(
     context: &Context,
     object: &Arc<LivePlatform>,
-    decision: &PlatformDecision,
+    driven: &Driven,
     inventory: Option<&Arc<Inventory>>,
 ) -> Result<(), WriteError> {
     let before = object.status.clone().unwrap_or_default();
     let now = clock::now();
     let status = LivePlatformStatus {
-        lead_discovery: discovery::told(context, object).status,
-        ..compose(object, &before, decision, inventory, now)
+        lead_discovery: driven.lead_discovery.clone(),
+        ..compose(object, &before, &driven.decision, inventory, now)
     };
     if status == before {
         return Ok(());

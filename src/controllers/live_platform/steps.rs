@@ -17,22 +17,22 @@ use crate::cluster::reading::{self, trigger};
 use crate::cluster::record::{self, LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, requested};
 use crate::controllers::audit::AuditRecord;
 use crate::controllers::context::Context;
-use crate::controllers::live_platform::discovery;
+use crate::controllers::live_platform::discovery::{self, Told};
 use crate::controllers::observe::{answer, fact};
 use crate::controllers::{absences, deletions};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
-use oc_api::LivePlatform;
 use oc_api::live_platform::HttpMethod;
+use oc_api::{LeadDiscoveryStatus, LivePlatform};
 
 fn desired(
     context: &Context,
     object: &LivePlatform,
     unusable: Option<Trouble>,
     unproven: Option<Trouble>,
+    discovery: &Told,
 ) -> DesiredPlatform {
-    let discovery = discovery::told(context, object);
     let ran = |name: &str| {
         let text = object.annotations().get(name)?;
         Some(RanAt::new(
@@ -54,8 +54,8 @@ fn desired(
                 .as_ref()
                 .and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
-        unfollowed: unproven.or(discovery.trouble),
-        discovered: discovery.condition,
+        unfollowed: unproven.or_else(|| discovery.trouble.clone()),
+        discovered: discovery.condition.clone(),
     }
 }
 
@@ -66,10 +66,12 @@ pub(super) struct Driven {
     pub(super) refused: bool,
     /// The jobs that were run.
     pub(super) ran: Vec<Job>,
+    /// The counts of discovery that belong to the decision.
+    pub(super) lead_discovery: Option<LeadDiscoveryStatus>,
 }
 
 impl Driven {
-    fn with(decision: PlatformDecision, facts: &PlatformFacts) -> Self {
+    fn with(decision: PlatformDecision, facts: &PlatformFacts, discovery: Told) -> Self {
         let answer = facts.answer.as_ref().map(|(job, _, answer)| (*job, answer));
         let refused = matches!(
             answer,
@@ -81,6 +83,7 @@ impl Driven {
             decision,
             refused,
             ran,
+            lead_discovery: discovery.status,
         }
     }
 }
@@ -94,7 +97,10 @@ pub(super) async fn drive(
     failures: u32,
 ) -> Driven {
     let name = object.name_any();
-    let desired = desired(context, object, inventory.as_ref().err().cloned(), unproven);
+    // Read once: a run of discovery beside this pass may end at any moment.
+    let discovery = discovery::told(context, object);
+    let unusable = inventory.as_ref().err().cloned();
+    let desired = desired(context, object, unusable, unproven, &discovery);
     // A requested reconcile means that someone has fixed something, perhaps in the directory, where no Secret
     // changes, or knows that the platform can be called again. One call is enough to find out.
     if let (true, Ok(inventory)) = (desired.reconcile_requested, inventory) {
@@ -114,25 +120,17 @@ pub(super) async fn drive(
     for _ in 0..8 {
         let decision = counted(context, object, &desired, &record, &facts);
         let Ok(inventory) = inventory else {
-            return Driven::with(decision, &facts);
+            return Driven::with(decision, &facts, discovery);
         };
         match &decision.step {
             Step::Observe(Query::Services, not_before) => {
-                facts.services = fact(
-                    inventory
-                        .services(*not_before)
-                        .await
-                        .map(|(at, list)| (at, list.unreadable())),
-                );
+                let list = inventory.services(*not_before).await;
+                facts.services = fact(list.map(|(at, list)| (at, list.unreadable())));
                 facts.counted = Some(absences::recounted(context, &name, inventory));
             }
             Step::Observe(Query::Leads, not_before) => {
-                facts.leads = fact(
-                    inventory
-                        .leads(*not_before)
-                        .await
-                        .map(|(at, list)| (at, list.unreadable())),
-                );
+                let list = inventory.leads(*not_before).await;
+                facts.leads = fact(list.map(|(at, list)| (at, list.unreadable())));
                 facts.counted = Some(absences::recounted(context, &name, inventory));
             }
             Step::Execute(job) => {
@@ -142,7 +140,7 @@ pub(super) async fn drive(
                 line.answered(&answer);
                 facts.answer = Some((*job, begun, answer));
             }
-            _ => return Driven::with(decision, &facts),
+            _ => return Driven::with(decision, &facts, discovery),
         }
         record = decision.record;
     }
@@ -151,6 +149,7 @@ pub(super) async fn drive(
         decision: counted(context, object, &desired, &record, &facts),
         refused: true,
         ran: Vec::new(),
+        lead_discovery: discovery.status,
     }
 }
 
