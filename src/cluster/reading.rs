@@ -73,6 +73,7 @@ fn policy(platform: &LivePlatform) -> Policy {
     Policy {
         place: address::place(platform).map(|place| place.as_str().to_owned()),
         short_name_rule: spec.short_name_rule.into(),
+        tenant_lookup: spec.tenant_lookup.is_some(),
         observe_interval: spec.observe_interval.span(),
         create_grace: spec.create_grace.span(),
         task_deadline: spec.task_deadline.span(),

@@ -10,10 +10,12 @@ use oc_domain::competition::{Access, Contest};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query};
 use oc_domain::facts::{DeletionPolicy, Facts};
+use oc_domain::names::TenantId;
 use oc_domain::pass::Pass;
 use oc_domain::place::Place;
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
+use oc_domain::refusal::{self, FieldFaults};
 use oc_domain::requests::NewService;
 use oc_domain::time::Time;
 use secrecy::SecretString;
@@ -211,18 +213,12 @@ async fn access<K: CustomerResource>(
 impl<K: CustomerResource> CustomerPass<'_, K> {
     /// Sends the request for a change.
     async fn send(&self, change: &Change, record: &Record) -> ChangeResult {
-        let inventory = match self.session.inventory() {
+        let inventory = match self.current_inventory() {
             Ok(inventory) => inventory,
             Err(trouble) => return ChangeResult::NotSent(trouble),
         };
-        if let Err(trouble) = self
-            .context
-            .connections
-            .still_by(&self.entry.platform, &inventory)
-        {
-            return ChangeResult::NotSent(trouble);
-        }
         let (client, leadership, session) = (inventory.client(), &self.context.leadership, &self.session);
+        let refused = |faults: &FieldFaults, said: Trouble| refusal::of_change(change, faults, said);
         match change {
             Change::CreateService(service) => {
                 let variables = match self.variables(record).await {
@@ -235,29 +231,48 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
                 answer(
                     session.change(&inventory, leadership, call).await,
                     ChangeResult::Accepted,
+                    refused,
                 )
             }
             Change::DeleteService(guid) => {
                 let call = client.delete_service(guid);
-                answer(session.change(&inventory, leadership, call).await, deleted)
+                answer(
+                    session.change(&inventory, leadership, call).await,
+                    deleted,
+                    refused,
+                )
             }
             Change::CreateLead(lead) => {
                 let call = client.create_lead(lead);
-                answer(session.change(&inventory, leadership, call).await, done)
+                answer(session.change(&inventory, leadership, call).await, done, refused)
             }
             Change::DeleteLead(tenant) => {
                 let call = client.delete_lead(tenant);
-                answer(session.change(&inventory, leadership, call).await, deleted)
+                answer(
+                    session.change(&inventory, leadership, call).await,
+                    deleted,
+                    refused,
+                )
             }
             Change::AssignChannel(tenant, channel) => {
                 let call = client.assign_channel(tenant, *channel);
-                answer(session.change(&inventory, leadership, call).await, done)
+                let made = session.change_channel(tenant, &inventory, leadership, call).await;
+                answer(made, done, refused)
             }
             Change::UnassignChannel(tenant) => {
                 let call = client.unassign_channel(tenant);
-                answer(session.change(&inventory, leadership, call).await, done)
+                let made = session.change_channel(tenant, &inventory, leadership, call).await;
+                answer(made, done, refused)
             }
         }
+    }
+
+    /// The inventory of this pass, if the platform's connection has not been replaced since.
+    fn current_inventory(&self) -> Result<Arc<Inventory>, Trouble> {
+        let inventory = self.session.inventory()?;
+        let connections = &self.context.connections;
+        connections.still_by(&self.entry.platform, &inventory)?;
+        Ok(inventory)
     }
 
     /// The variables prepared for the create. Reads them now when the intent is from an earlier pass whose
@@ -276,10 +291,35 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
         Err(Trouble::new(Reason::ProgressingWithRetry, message))
     }
 
+    /// Looks up a tenant in Microsoft's directory. The trouble is never the platform's.
+    async fn tenant_exists(&self, inventory: &Inventory, tenant: &TenantId) -> Result<bool, Trouble> {
+        let platform = self
+            .context
+            .cache
+            .platforms
+            .of(&ObjectKey::platform(&self.entry.platform));
+        let lookup = platform.and_then(|platform| platform.spec.tenant_lookup.clone());
+        let url = lookup.and_then(|lookup| reqwest::Url::parse(&lookup.url).ok());
+        let url = url.ok_or_else(|| {
+            Trouble::new(
+                Reason::InvalidSpec,
+                "spec.tenantLookup.url of the LivePlatform is not a URL.",
+            )
+        })?;
+        let answer = inventory.client().tenant_exists(&url, tenant).await;
+        answer.map_err(|error| {
+            let message = format!(
+                "{}. Let the operator reach spec.tenantLookup.url of the LivePlatform, or remove spec.tenantLookup. The operator tries again.",
+                error.message().trim_end_matches('.')
+            );
+            Trouble::new(Reason::ProgressingWithRetry, message)
+        })
+    }
+
     async fn numbers(
         &self,
         inventory: Result<Arc<Inventory>, Trouble>,
-        tenant: &oc_domain::names::TenantId,
+        tenant: &TenantId,
         facts: &mut Facts,
     ) {
         let at = clock::now();
@@ -348,6 +388,19 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
                 facts.task = fact(async { inventory?.task(id, sent).await.map(|task| (at, task)) }.await);
             }
             Query::Numbers(tenant) => self.numbers(inventory, tenant, facts).await,
+            Query::Directory(tenant) => {
+                facts.tenant_exists = fact(
+                    async {
+                        self.tenant_exists(&*inventory?, tenant)
+                            .await
+                            .map(|exists| (at, exists))
+                    }
+                    .await,
+                );
+            }
+            Query::Channel(id) => {
+                facts.channel = fact(async { inventory?.channel(*id, not_before).await }.await);
+            }
             Query::LcCustomer(id) => {
                 facts.lc_customer =
                     fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
@@ -413,6 +466,9 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
     }
 
     async fn execute(&self, change: &Change, record: &Record) -> ChangeResult {
+        if let Err(trouble) = self.session.enter_line(change) {
+            return ChangeResult::NotSent(trouble);
+        }
         let object = self.object.get();
         let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record))
             .short_name(object.short_name())

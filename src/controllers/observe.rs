@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
-use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::conditions::Trouble;
 use oc_domain::decision::ChangeResult;
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ObjectState};
 use oc_domain::memory::PassMemory;
 use oc_domain::names::TenantId;
 use oc_domain::policy::PlatformAccess;
+use oc_domain::refusal::FieldFaults;
 use oc_domain::time::Time;
 
 use crate::cluster::has_status::{HasStatus, stalled_for};
@@ -130,8 +131,12 @@ pub fn deleted(deleted: Deleted) -> ChangeResult {
     }
 }
 
-/// The result of a change.
-pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeResult) -> ChangeResult {
+/// The result of a change. `refused` says what a refusal means.
+pub fn answer<T>(
+    result: Result<T, CallError>,
+    done: impl FnOnce(T) -> ChangeResult,
+    refused: impl FnOnce(&FieldFaults, Trouble) -> Trouble,
+) -> ChangeResult {
     match result {
         Ok(value) => done(value),
         Err(CallError::LeftAlone(trouble)) => ChangeResult::NotSent(trouble),
@@ -145,10 +150,7 @@ pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeRes
                 return ChangeResult::Unknown(trouble);
             }
             match &error.kind {
-                ErrorKind::Refused { fields, .. } => ChangeResult::Rejected(Trouble {
-                    reason: refusal(fields),
-                    ..trouble
-                }),
+                ErrorKind::Refused { fields, .. } => ChangeResult::Rejected(refused(fields, trouble)),
                 ErrorKind::NotFound { .. } => ChangeResult::Rejected(trouble),
                 _ => ChangeResult::NotSent(trouble),
             }
@@ -156,29 +158,10 @@ pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeRes
     }
 }
 
-/// The reason for a refusal. Only a refusal may show that a short name is taken: a provider sees only its own
-/// services (platform-facts-2.md 5).
-fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
-    let about_name = fields
-        .iter()
-        .find(|(field, _)| field.to_lowercase().contains("shortname"));
-    match about_name {
-        Some((_, texts))
-            if texts.iter().any(|text| {
-                ["taken", "already", "exist", "in use", "unique"]
-                    .iter()
-                    .any(|word| text.to_lowercase().contains(word))
-            }) =>
-        {
-            Reason::ShortNameTaken
-        }
-        Some(_) => Reason::InvalidSpec,
-        None => Reason::PlatformRefused,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use oc_domain::conditions::Reason;
+
     use super::*;
     use crate::cluster::has_status::status_with;
 

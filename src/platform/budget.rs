@@ -13,11 +13,13 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::names::TenantId;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
+use crate::platform::channel_line::ChannelLine;
 use crate::platform::circuit::{Circuit, MOST_REST};
 use crate::runtime::clock;
-use crate::runtime::leadership::Leadership;
+use crate::runtime::leadership::{Leadership, Stopped};
 use crate::runtime::rate;
 
 /// How long a call waits for room in the budget. After that it was certainly not made, and its object is
@@ -110,12 +112,23 @@ impl CallError {
     }
 }
 
+impl From<Stopped> for CallError {
+    fn from(stopped: Stopped) -> Self {
+        if stopped.begun {
+            Self::Cut(stopped.trouble)
+        } else {
+            Self::LeftAlone(stopped.trouble)
+        }
+    }
+}
+
 /// The capacity of a platform for calls. Everything that calls one platform shares it, whatever the
 /// credential.
 pub struct Room {
     rate: DefaultDirectRateLimiter,
     in_flight: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    channels: ChannelLine,
     limits: Limits,
 }
 
@@ -130,6 +143,7 @@ impl Room {
             rate: RateLimiter::direct(quota),
             in_flight: Arc::new(Semaphore::new(in_flight)),
             places: Arc::new(Semaphore::new(PLACES * in_flight)),
+            channels: ChannelLine::default(),
             limits,
         })
     }
@@ -232,8 +246,26 @@ impl Permit {
     ) -> Result<T, CallError> {
         match leadership.guard(call).await {
             Ok(answer) => self.report(answer, platform_wide),
-            Err(stopped) if stopped.begun => Err(CallError::Cut(stopped.trouble)),
-            Err(stopped) => Err(CallError::LeftAlone(stopped.trouble)),
+            Err(stopped) => Err(stopped.into()),
+        }
+    }
+
+    /// Makes a change of a lead's channel, as [`Permit::change`]. If the platform throttles it, that is about
+    /// these calls alone.
+    async fn change_channel<T>(
+        self,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
+        let budget = Arc::clone(&self.entered.budget);
+        match leadership.guard(call).await {
+            // A throttled probe has found out nothing about the other calls. Dropped, it leaves that to another.
+            Ok(Err(error)) if error.kind == ErrorKind::Throttled => {
+                budget.room.channels.close(&trouble_of(&error));
+                Err(CallError::Call(error))
+            }
+            Ok(answer) => self.report(answer, platform_wide),
+            Err(stopped) => Err(stopped.into()),
         }
     }
 
@@ -328,6 +360,35 @@ impl Budget {
             None => self.turn().await?,
         };
         turn.change(leadership, call).await
+    }
+
+    /// Takes the turn of a tenant's lead in the line for channel changes.
+    ///
+    /// # Errors
+    /// If its turn has not come, the platform throttles these calls, or the circuit is open.
+    pub fn enter_channel_line(&self, tenant: &TenantId) -> Result<(), Trouble> {
+        self.open_reason().map_or(Ok(()), Err)?;
+        self.room.channels.enter(tenant)
+    }
+
+    /// Changes the channel of a tenant's lead, whose turn it is. Few such calls wait among the others, so that
+    /// these are made as soon as without them.
+    ///
+    /// # Errors
+    /// As [`Budget::change`].
+    pub async fn change_channel<T>(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
+        let line = &self.room.channels;
+        let place = tokio::time::timeout(MOST_WAIT, line.places.acquire()).await;
+        // The semaphore is never closed.
+        let Ok(Ok(_place)) = place else {
+            return Err(CallError::LeftAlone(line.late(tenant)));
+        };
+        self.turn().await?.change_channel(leadership, call).await
     }
 
     /// Waits until there is room for one call.

@@ -5,14 +5,16 @@
 //! list wait for the next one together, as in a data loader: one list answers them all. The services list has
 //! no filter by tenant anyway.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use live_platform::{ErrorKind, MaybeAbsent, SecretsSent};
 use oc_domain::capability::{Heard, KnownCapability};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{LeadsRead, LeadsView, Numbers, ServicesView};
-use oc_domain::model::{LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
-use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
+use oc_domain::model::{ChannelAnswer, LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
+use oc_domain::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
 use oc_domain::time::Time;
 use tokio::sync::Notify;
 
@@ -21,6 +23,9 @@ use crate::platform::index::{InventoryDiff, LeadIndex, ServiceIndex};
 use crate::platform::list::SharedList;
 use crate::runtime::clock;
 
+/// How long the answer about a channel is kept. Callers say how old it may be.
+const CHANNEL_KEPT: Duration = Duration::from_secs(60);
+
 /// The inventory of one platform.
 pub struct Inventory {
     client: live_platform::Client,
@@ -28,6 +33,7 @@ pub struct Inventory {
     services: SharedList<ServiceIndex>,
     leads: SharedList<LeadIndex>,
     lc_customers: parking_lot::Mutex<Option<bool>>,
+    channels: tokio::sync::Mutex<HashMap<ChannelId, (Time, ChannelAnswer)>>,
     numbers: parking_lot::Mutex<KnownCapability>,
     give_up: Notify,
     tell: Box<dyn Fn(InventoryDiff) + Send + Sync>,
@@ -66,6 +72,7 @@ impl Inventory {
             services: SharedList::default(),
             leads: SharedList::default(),
             lc_customers: parking_lot::Mutex::new(None),
+            channels: tokio::sync::Mutex::default(),
             numbers: parking_lot::Mutex::new(numbers),
             give_up: Notify::new(),
             tell: Box::new(tell),
@@ -229,6 +236,32 @@ impl Inventory {
         }
     }
 
+    /// Returns what the platform says about a channel, by a read that started at or after `not_before`. Many
+    /// callers that ask for one channel at the same time share a read.
+    ///
+    /// # Errors
+    /// If the platform as a whole can't be read.
+    pub async fn channel(&self, id: ChannelId, not_before: Time) -> Result<(Time, ChannelAnswer), Trouble> {
+        self.unless_given_up(async {
+            let mut channels = self.channels.lock().await;
+            if let Some(known) = channels.get(&id).filter(|(at, _)| *at >= not_before) {
+                return Ok(*known);
+            }
+            let at = clock::now();
+            let answer = match self.budget.call(self.client.channel(id)).await {
+                Ok(MaybeAbsent::Available(true)) => ChannelAnswer::Found,
+                Ok(MaybeAbsent::Available(false)) => ChannelAnswer::NotFound,
+                Ok(MaybeAbsent::Unavailable) => ChannelAnswer::Untold,
+                Err(CallError::Call(error)) if concerns_call_alone(&error) => ChannelAnswer::Untold,
+                Err(failed) => return Err(failed.trouble()),
+            };
+            channels.retain(|_, (read, _)| at.since(*read) < CHANNEL_KEPT);
+            channels.insert(id, (at, answer));
+            Ok((at, answer))
+        })
+        .await
+    }
+
     /// Reads what the platform says about a tenant's telephone numbers.
     ///
     /// # Errors
@@ -240,7 +273,7 @@ impl Inventory {
         let heard = match &answer {
             Ok(MaybeAbsent::Available(_)) => Heard::Answered,
             Ok(MaybeAbsent::Unavailable) => Heard::Lacks,
-            Err(CallError::Call(error)) if says_nothing_of_numbers(error) => Heard::Other,
+            Err(CallError::Call(error)) if concerns_call_alone(error) => Heard::Other,
             Err(failed) => return Err(failed.trouble()),
         };
         let lacking = self.numbers.lock().hears(clock::now(), heard);
@@ -317,9 +350,9 @@ impl Inventory {
     }
 }
 
-/// Whether an error concerns only the call for telephone numbers and says nothing about them: a rejection, or
+/// Whether an error concerns only the call that got it and says nothing about what was asked: a rejection, or
 /// the answer of a gateway or a proxy that does not know the call.
-fn says_nothing_of_numbers(error: &live_platform::Error) -> bool {
+fn concerns_call_alone(error: &live_platform::Error) -> bool {
     matches!(error.status, Some(404 | 405 | 410 | 501))
         || matches!(
             error.kind,

@@ -3,6 +3,7 @@
 //! Nothing here knows the API server.
 
 pub mod budget;
+pub mod channel_line;
 pub mod circuit;
 pub(crate) mod connections;
 pub mod index;

@@ -4,6 +4,8 @@ use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::decision::Change;
+use oc_domain::names::TenantId;
 
 use crate::platform::budget::{CallError, Reservation};
 use crate::platform::inventory::Inventory;
@@ -83,5 +85,34 @@ impl PlatformSession {
     ) -> Result<T, CallError> {
         let place = self.kept().take();
         inventory.budget().change_at(place, leadership, call).await
+    }
+    /// Whether it is the turn of a change that waits in a line of its own. Any other change has no such line.
+    ///
+    /// # Errors
+    /// When to come back.
+    pub fn enter_line(&self, change: &Change) -> Result<(), Trouble> {
+        match change {
+            Change::AssignChannel(tenant, _) | Change::UnassignChannel(tenant) => {
+                self.inventory()?.budget().enter_channel_line(tenant)
+            }
+            Change::CreateService(_)
+            | Change::DeleteService(_)
+            | Change::CreateLead(_)
+            | Change::DeleteLead(_) => Ok(()),
+        }
+    }
+
+    /// Makes a call that changes the channel of a tenant's lead.
+    ///
+    /// # Errors
+    /// As [`crate::platform::budget::Budget::change`].
+    pub async fn change_channel<T>(
+        &self,
+        tenant: &TenantId,
+        inventory: &Inventory,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, live_platform::Error>>,
+    ) -> Result<T, CallError> {
+        inventory.budget().change_channel(tenant, leadership, call).await
     }
 }

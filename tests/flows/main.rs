@@ -6,6 +6,8 @@
 mod adoption;
 mod answers;
 mod breaker;
+mod channels;
+mod consentless;
 mod credential;
 mod deletion;
 mod discovery;
@@ -56,6 +58,8 @@ const CASES: &[(&str, Case)] = &cases![
     leads::of_two_leads_the_consented_one_counts,
     leads::a_lead_says_whether_it_can_become_a_service,
     leads::a_channel_is_assigned_and_unassigned,
+    channels::many_channel_changes_hold_up_nothing,
+    channels::a_channel_that_does_not_exist_is_reported_first,
     leads::leads_are_discovered_by_the_rules,
     leads::a_discovered_lead_keeps_its_name,
     discovery::discovery_says_that_its_namespace_is_missing,
@@ -65,6 +69,9 @@ const CASES: &[(&str, Case)] = &cases![
     discovery::discovery_is_steady_and_nothing_waits_for_it,
     leads::personal_data_stays_out_unless_asked_for,
     leads::contacts_leave_every_lead,
+    consentless::what_is_taken_is_named,
+    consentless::a_tenant_that_does_not_exist_is_told_first,
+    consentless::a_customer_who_consents_later_keeps_the_object,
     adoption::a_matching_service_is_taken_over,
     adoption::another_service_is_a_conflict_until_adoption_is_always,
     adoption::the_older_of_two_objects_keeps_the_tenant,

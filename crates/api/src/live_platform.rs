@@ -87,6 +87,10 @@ pub struct LivePlatformSpec {
     /// deletes the object. If absent, it creates none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_discovery: Option<LeadDiscovery>,
+    /// If set, the operator looks up a tenant in Microsoft's public directory before it creates a consentless
+    /// lead for it, and reports a tenant that does not exist. If absent, it creates the lead without looking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_lookup: Option<TenantLookup>,
     /// Whether people's names, email addresses and telephone numbers are copied into the cluster: Omit (the
     /// default) or Include.
     #[serde(default)]
@@ -169,6 +173,23 @@ pub struct Entra {
 /// Federated credentials. Has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadIdentity {}
+
+/// How the operator looks up a tenant: it reads <url>/<tenant id>/.well-known/openid-configuration, without a
+/// token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantLookup {
+    /// The address of the Microsoft cloud that the customers' tenants are in. Default:
+    /// https://login.microsoftonline.com. Must be https; http is accepted only for a loopback or cluster-local
+    /// host. The operator must be able to reach it.
+    #[serde(default = "public_cloud")]
+    #[schemars(schema_with = "schema::cloud_url")]
+    pub url: String,
+}
+
+fn public_cloud() -> String {
+    "https://login.microsoftonline.com".to_owned()
+}
 
 /// Which namespaces may use a platform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -278,6 +278,16 @@ pub(super) fn token_url(_: &mut SchemaGenerator) -> Schema {
     text(2000, &rules)
 }
 
+/// The address of a Microsoft cloud.
+pub(super) fn cloud_url(_: &mut SchemaGenerator) -> Schema {
+    let mut rules = URL_RULES;
+    rules[0].1 = "must be an https URL with a host, such as https://login.microsoftonline.com";
+    with(
+        text(2000, &rules),
+        &[("!self.contains('?')", "must not contain a query (?)")],
+    )
+}
+
 /// The base URL of all calls.
 pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
     with(

@@ -6,8 +6,8 @@ use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::ChangeResult;
 use crate::memory::PassMemory;
-use crate::model::{LcCustomerAnswer, Lead, Service, Task};
-use crate::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
+use crate::model::{ChannelAnswer, LcCustomerAnswer, Lead, Service, Task};
+use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
 use crate::policy::PlatformAccess;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
@@ -198,6 +198,10 @@ pub struct Facts {
     pub leads: Fact<LeadsView>,
     /// The LC customer of the spec.
     pub lc_customer: Fact<LcCustomerAnswer>,
+    /// Whether the directory knows the tenant of the spec.
+    pub tenant_exists: Fact<bool>,
+    /// The channel of the spec.
+    pub channel: Fact<ChannelAnswer>,
     /// The current task; `None` when the platform does not know it.
     pub task: Fact<Option<Task>>,
     /// The telephone numbers of the tenant.
@@ -230,6 +234,10 @@ pub enum Query {
     Task(TaskId),
     /// One LC customer.
     LcCustomer(LcCustomerId),
+    /// One channel.
+    Channel(ChannelId),
+    /// Microsoft's public directory: whether there is such a tenant.
+    Directory(TenantId),
     /// The number of telephone numbers of a tenant.
     Numbers(TenantId),
 }
@@ -282,6 +290,8 @@ impl Facts {
             belief: Belief::Believed,
             leads: Fact::Unread,
             lc_customer: Fact::Unread,
+            tenant_exists: Fact::Unread,
+            channel: Fact::Unread,
             task: Fact::Unread,
             numbers: Fact::Unread,
             answer: None,
@@ -303,6 +313,8 @@ impl Facts {
                 .is_some_and(|view| view.read != LeadsRead::OfTenant),
             Query::Task(_) => self.task.lacks(not_before),
             Query::LcCustomer(_) => self.lc_customer.lacks(not_before),
+            Query::Channel(_) => self.channel.lacks(not_before),
+            Query::Directory(_) => self.tenant_exists.lacks(not_before),
             Query::Numbers(_) => self.numbers.lacks(not_before),
         }
     }
@@ -315,9 +327,17 @@ impl Facts {
                 self.lc_customer = Fact::Known { value, at };
                 true
             }
-            Query::Services | Query::Leads | Query::LeadsOfTenant | Query::Task(_) | Query::Numbers(_) => {
-                false
+            Query::Channel(_) => {
+                let value = ChannelAnswer::Untold;
+                self.channel = Fact::Known { value, at };
+                true
             }
+            Query::Services
+            | Query::Leads
+            | Query::LeadsOfTenant
+            | Query::Task(_)
+            | Query::Directory(_)
+            | Query::Numbers(_) => false,
         }
     }
 

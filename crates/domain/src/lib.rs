@@ -25,6 +25,7 @@ pub mod place;
 pub mod platform;
 pub mod policy;
 pub mod record;
+pub mod refusal;
 pub mod requests;
 pub mod service;
 pub mod time;

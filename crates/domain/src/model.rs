@@ -210,6 +210,17 @@ pub enum LcCustomerAnswer {
     NoSuchCall,
 }
 
+/// The platform's answer about one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelAnswer {
+    /// The channel exists.
+    Found,
+    /// No channel has that id.
+    NotFound,
+    /// This release has no call to read it, or the identity may not.
+    Untold,
+}
+
 /// The state of a task (C-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {

@@ -181,9 +181,10 @@ fn transient(decision: &Decision) -> bool {
 impl Pass {
     /// Stores in memory how the pass went: its last decision, and how it ended.
     pub fn remember(&self, memory: &mut PassMemory, last: &Decision, ended: PassEnd) {
-        let failed = ended == PassEnd::Unwritten
-            || matches!(self.facts.answer, Some(ChangeResult::NotSent(_)))
-            || transient(last);
+        // A request that waits for its turn has not failed.
+        let unsent = |answer: &ChangeResult| matches!(answer, ChangeResult::NotSent(why) if why.reason != Reason::Progressing);
+        let failed =
+            ended == PassEnd::Unwritten || self.facts.answer.as_ref().is_some_and(unsent) || transient(last);
         memory.waits_for_whole_lists = last.verdict.ready != ConditionStatus::True && self.facts.saw_holes();
         memory.failures = if failed {
             self.facts.failures.saturating_add(1)

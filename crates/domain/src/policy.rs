@@ -43,6 +43,8 @@ pub struct Policy {
     pub place: Option<String>,
     /// `spec.shortNameRule`.
     pub short_name_rule: ShortNameRule,
+    /// Whether `spec.tenantLookup` is set: a tenant is looked up before a consentless lead is created for it.
+    pub tenant_lookup: bool,
     /// `spec.observeInterval`.
     pub observe_interval: Duration,
     /// `spec.createGrace`: how long to look for the effect after a lost answer, before the change is
@@ -68,6 +70,7 @@ impl Default for Policy {
         Self {
             place: None,
             short_name_rule: ShortNameRule::Portal,
+            tenant_lookup: false,
             observe_interval: Duration::from_secs(600),
             create_grace: Duration::from_secs(900),
             task_deadline: Duration::from_secs(7200),

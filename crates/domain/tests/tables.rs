@@ -29,6 +29,8 @@ mod place;
 mod platform;
 #[path = "tables/ready.rs"]
 mod ready;
+#[path = "tables/refusal.rs"]
+mod refusal;
 #[path = "tables/spec.rs"]
 mod spec;
 #[path = "tables/transitions.rs"]

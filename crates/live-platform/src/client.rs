@@ -1,10 +1,13 @@
 //! The client: one method for each call of the platform.
 
+mod directory;
+mod topology;
+
 use std::fmt;
 use std::sync::Arc;
 
-use oc_domain::model::{LcCustomer, Lead, Service, Task};
-use oc_domain::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
+use oc_domain::model::{Lead, Service, Task};
+use oc_domain::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use reqwest::Method;
 use serde_json::Value;
 use url::Url;
@@ -31,10 +34,6 @@ use oc_domain::requests::NewLead;
 pub struct Client {
     transport: Arc<Transport>,
 }
-
-/// The path of LC customers, below the base. `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9,
-/// platform-facts-2.md 6).
-const LC_CUSTOMERS: &str = "api/ovoc/v1/topology/customers";
 
 /// The outcome of a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -304,28 +303,6 @@ impl Client {
         self.effect(&call).await
     }
 
-    /// Reads one LC customer by GET, never by the documented PUT, which changes it (N-6, C-9).
-    /// `Available(None)`: there is no customer with this id (E4).
-    ///
-    /// # Errors
-    /// [`ErrorKind::BadAnswer`] when it is not JSON.
-    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<MaybeAbsent<Option<LcCustomer>>, Error> {
-        let answer = match self
-            .inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}"))
-            .await?
-        {
-            MaybeAbsent::Available(Some(answer)) => answer,
-            MaybeAbsent::Available(None) => return Ok(MaybeAbsent::Available(None)),
-            MaybeAbsent::Unavailable => return Ok(MaybeAbsent::Unavailable),
-        };
-        match wire::topology::lc_customer(&answer.body)
-            .map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))?
-        {
-            Some(customer) if customer.id == id => Ok(MaybeAbsent::Available(Some(customer))),
-            _ => Ok(MaybeAbsent::Unavailable),
-        }
-    }
-
     /// Counts a tenant's telephone numbers: GET `/api/v2/oc/numbers?msTenantId=` (platform-facts.md 6.6). The
     /// call documents no paging. A release that pages anyway gives too few, so read the count as "at least".
     ///
@@ -460,23 +437,6 @@ impl Client {
                 ..
             }) => Ok(Deleted::NotFound),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Makes a read that a release may lack. `Available(None)`: there is none of this id, in the topology
-    /// server's own words (E4).
-    async fn inferred(
-        &self,
-        endpoint: Endpoint,
-        path: &str,
-    ) -> Result<MaybeAbsent<Option<HttpResponse>>, Error> {
-        match self.transport.ask_raw(&self.read(endpoint, path)).await? {
-            Reply::Success(answer) => Ok(MaybeAbsent::Available(Some(answer))),
-            Reply::Refusal(error, form) => match (error.status, form) {
-                (Some(404), Form::Described) => Ok(MaybeAbsent::Available(None)),
-                (Some(404 | 405 | 410 | 501), _) => Ok(MaybeAbsent::Unavailable),
-                _ => Err(error),
-            },
         }
     }
 }

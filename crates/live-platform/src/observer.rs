@@ -36,15 +36,19 @@ pub enum Endpoint {
     UnassignChannel,
     /// GET of one LC customer (inferred).
     LcCustomer,
+    /// GET `/api/ovoc/v1/topology/channels/{id}`.
+    Channel,
     /// GET `/api/v2/oc/numbers`.
     Numbers,
+    /// GET of a tenant's public OpenID configuration, at Microsoft.
+    OpenIdConfiguration,
     /// The installation's own call that starts a synchronization job.
     Job,
 }
 
 impl Endpoint {
     /// Every endpoint, each once.
-    pub const ALL: [Endpoint; 14] = [
+    pub const ALL: [Endpoint; 16] = [
         Self::Token,
         Self::Leads,
         Self::LeadsOfTenant,
@@ -57,7 +61,9 @@ impl Endpoint {
         Self::AssignChannel,
         Self::UnassignChannel,
         Self::LcCustomer,
+        Self::Channel,
         Self::Numbers,
+        Self::OpenIdConfiguration,
         Self::Job,
     ];
 
@@ -76,7 +82,9 @@ impl Endpoint {
             Self::AssignChannel => "assign_channel",
             Self::UnassignChannel => "unassign_channel",
             Self::LcCustomer => "lc_customer",
+            Self::Channel => "channel",
             Self::Numbers => "numbers",
+            Self::OpenIdConfiguration => "openid_configuration",
             Self::Job => "job",
         }
     }
@@ -96,7 +104,9 @@ impl Endpoint {
             Self::AssignChannel => "assigning the channel",
             Self::UnassignChannel => "unassigning the channel",
             Self::LcCustomer => "reading the LC customer",
+            Self::Channel => "reading the channel",
             Self::Numbers => "reading the tenant's numbers",
+            Self::OpenIdConfiguration => "looking up the tenant",
             Self::Job => "starting the synchronization job",
         }
     }

@@ -366,6 +366,57 @@ async fn what_is_only_inferred_may_be_missing() {
 }
 
 #[tokio::test]
+async fn a_channel_is_looked_up_by_its_id() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, r#"{"id":1574,"name":"North","maxCustomers":0}"#),
+        1 => json(404, r#"{ "description" : "Entity with id 1574 not found" }"#),
+        2 => json(404, ""),
+        3 => json(200, r#"{"id":1575,"name":"Another"}"#),
+        4 => json(200, r#"{"channels":[]}"#),
+        5 => json(403, ""),
+        _ => json(200, "<html>"),
+    })
+    .await;
+    let client = server.client();
+    let missing = [(); 3].map(|()| MaybeAbsent::Unavailable);
+    for want in [MaybeAbsent::Available(true), MaybeAbsent::Available(false)].into_iter().chain(missing) {
+        assert_eq!(client.channel(1574).await.unwrap(), want);
+    }
+    assert_eq!(client.channel(1574).await.unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(client.channel(1574).await.unwrap_err().kind, ErrorKind::BadAnswer);
+    let calls = server.calls();
+    assert!(calls.iter().all(|call| call.method == "GET" && call.path == "/tenantui/api/ovoc/v1/topology/channels/1574"));
+}
+
+#[tokio::test]
+async fn a_tenant_is_looked_up_without_a_token() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, r#"{"issuer":"https://sts.windows.net/22222222-2222-4222-8222-222222222222/"}"#),
+        1 => json(400, r#"{"error":"invalid_tenant","error_description":"AADSTS90002: Tenant '22222222-2222-4222-8222-222222222222' not found."}"#),
+        2 => json(404, r#"{"error":"invalid_tenant"}"#),
+        3 => json(200, r#"{"issuer":"https://sts.windows.net/33333333-3333-4333-8333-333333333333/"}"#),
+        4 => html(200),
+        5 => json(400, r#"{"error":"invalid_request"}"#),
+        _ => json(403, ""),
+    })
+    .await;
+    let (client, cloud) = (server.client(), server.url.join("/cloud/").unwrap());
+    let mut answers = Vec::new();
+    for _ in 0..7 {
+        answers.push(client.tenant_exists(&cloud, &tenant()).await.map_err(|error| error.to_string()));
+    }
+    assert_eq!(answers[..3], [Ok(true), Ok(false), Ok(false)]);
+    for (answer, says) in answers[3..].iter().zip(["an issuer with the tenant's id", "a web page", "invalid_request", "(403)"]) {
+        assert!(answer.as_ref().is_err_and(|text| text.contains(says)), "{says}: {answer:?}");
+    }
+    let calls = server.calls();
+    assert!(calls.iter().all(|call| call.method == "GET" && !call.headers.contains_key("authorization")), "no token leaves for Microsoft");
+    assert_eq!(calls[0].path, "/cloud/22222222-2222-4222-8222-222222222222/.well-known/openid-configuration");
+    let plain = url::Url::parse("http://login.example.com").unwrap();
+    assert_eq!(client.tenant_exists(&plain, &tenant()).await.unwrap_err().kind, ErrorKind::Settings);
+}
+
+#[tokio::test]
 async fn numbers_are_counted() {
     let server = Server::start(|_, _| json(200, r#"[{"id":"1"},{"id":"2"}]"#)).await;
     assert_eq!(server.client().numbers_of(&tenant()).await.unwrap(), MaybeAbsent::Available(2));

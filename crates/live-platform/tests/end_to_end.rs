@@ -87,6 +87,7 @@ async fn the_whole_way(reuse: bool) {
     let MaybeAbsent::Available(Some(customer)) = client.lc_customer(4711).await.unwrap() else { panic!("no LC customer") };
     assert_eq!((customer.id, customer.channel), (4711, Some(1574)));
     assert_eq!(client.lc_customer(9999).await.unwrap(), MaybeAbsent::Available(None));
+    assert_eq!((client.channel(1574).await.unwrap(), client.channel(9999).await.unwrap()), (MaybeAbsent::Available(true), MaybeAbsent::Available(false)));
     assert_eq!(client.numbers_of(&mine.tenant).await.unwrap(), MaybeAbsent::Available(3));
 
     let mut with_all = request(SipConnection::Tenant);

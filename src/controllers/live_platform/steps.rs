@@ -208,5 +208,6 @@ async fn run_job(
             .change(leadership, inventory.client().run_job(&url, method))
             .await,
         |()| ChangeResult::Done,
+        |_, trouble| trouble,
     )
 }

@@ -295,3 +295,50 @@ async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_clo
         "it is back once"
     );
 }
+
+fn tenant(number: usize) -> TenantId {
+    TenantId::parse(&format!("22222222-2222-4222-8222-{number:012}")).unwrap()
+}
+
+/// Ten changes of channels come before a create: only two of them wait among the calls, so it is third.
+#[tokio::test]
+async fn few_channel_changes_are_ahead_of_anything_else() {
+    let budget = Budget::new(
+        Limits {
+            per_second: 1000,
+            burst: 1000,
+            in_flight: 1,
+        },
+        |_| {},
+    );
+    let leads = Leadership::without_election();
+    let order = Mutex::new(Vec::new());
+    let channels = futures::future::join_all((0..10).map(|number| {
+        let (budget, leads, order) = (&budget, &leads, &order);
+        async move {
+            let tenant = tenant(number);
+            budget.enter_channel_line(&tenant).unwrap();
+            let call = async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                order.lock().push("channel");
+                Ok(())
+            };
+            budget.change_channel(&tenant, leads, call).await.unwrap();
+        }
+    }));
+    let create = async {
+        tokio::task::yield_now().await;
+        let call = async {
+            order.lock().push("create");
+            Ok(())
+        };
+        budget.change(&leads, call).await.unwrap();
+    };
+    tokio::join!(channels, create);
+    let order = order.into_inner();
+    assert_eq!(
+        (order.len(), order.iter().position(|what| *what == "create")),
+        (11, Some(2)),
+        "{order:?}"
+    );
+}

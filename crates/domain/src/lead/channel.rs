@@ -1,10 +1,12 @@
 //! Assigns the lead to a channel, and removes that assignment.
 
-use crate::conditions::{Reason, Verdict};
+use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Query, Step, Wake};
-use crate::model::{Lead, MicrosoftStatus};
+use crate::facts::Fact;
+use crate::model::{ChannelAnswer, Lead, MicrosoftStatus};
 use crate::names::ChannelId;
 use crate::policy::Policy;
+use crate::timing;
 
 use super::{DesiredLead, LeadCase};
 
@@ -69,6 +71,9 @@ impl LeadCase<'_> {
         assigned: Option<ChannelId>,
     ) -> Decision {
         if assigned != Some(wanted) || self.facts.retry_now {
+            if let Some(decision) = self.no_such_channel(wanted) {
+                return decision;
+            }
             let verdict = Verdict::not_ready(
                 Reason::Progressing,
                 format!("Assigning the lead to channel {wanted}."),
@@ -87,5 +92,29 @@ impl LeadCase<'_> {
             "the assignment has not appeared yet",
             Verdict::not_ready(Reason::Verifying, message),
         )
+    }
+
+    /// Reads the channel of the spec, and reports if there is none. `None` if it may be assigned. Many leads
+    /// get the same channel, so an answer that is a few seconds old will do, unless it is that there is none.
+    fn no_such_channel(&self, wanted: ChannelId) -> Option<Decision> {
+        let (query, now) = (Query::Channel(wanted), self.facts.pass_started);
+        let recent = now - timing::CREATE_LOOK;
+        match &self.facts.channel {
+            Fact::Unreadable(trouble) => Some(self.copy().unreadable(trouble)),
+            fact if fact.since(recent).is_none() => {
+                Some(self.copy().look(query, recent, "is there such a channel"))
+            }
+            fact if fact.value() != Some(&ChannelAnswer::NotFound) => None,
+            fact if fact.since(now).is_none() => {
+                Some(self.copy().look(query, now, "is there still no such channel"))
+            }
+            _ => {
+                let message = format!(
+                    "The platform has no channel {wanted}. Correct spec.channelId, or have the channel created and ask for a reconciliation."
+                );
+                let trouble = Trouble::new(Reason::InvalidSpec, message);
+                Some(self.copy().stop(trouble, "no such channel"))
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, Decision, Query, Step, Wake};
-use crate::facts::{Absence, LeadsView};
+use crate::facts::{Absence, Fact, LeadsView};
 use crate::names::TenantId;
 use crate::policy::Policy;
 use crate::record::{OperationKind, Outcome, Sent};
@@ -76,8 +76,35 @@ impl LeadCase<'_> {
             }
             self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
         }
+        if let Some(decision) = self.no_such_tenant(policy, tenant) {
+            return decision;
+        }
         let mark = self.begin(OperationKind::Create, tenant, policy);
         self.decide(mark, "the intent comes before the effect", verdict)
+    }
+
+    /// Looks up the tenant, if the platform object says so, and reports a tenant that does not exist. `None`
+    /// if the lead may be requested. The platform itself accepts any id (platform-facts-3.md 3).
+    fn no_such_tenant(&self, policy: &Policy, tenant: &TenantId) -> Option<Decision> {
+        if !policy.tenant_lookup {
+            return None;
+        }
+        match &self.facts.tenant_exists {
+            Fact::Unread => Some(self.copy().look(
+                Query::Directory(*tenant),
+                self.facts.pass_started,
+                "is there such a tenant",
+            )),
+            Fact::Unreadable(trouble) => Some(self.copy().unreadable(trouble)),
+            Fact::Known { value: true, .. } => None,
+            Fact::Known { value: false, .. } => {
+                let message = format!(
+                    "Microsoft's directory has no tenant {tenant}, so no lead was requested. Correct spec.msTenantId. If the tenant is in another Microsoft cloud, set spec.tenantLookup.url of the LivePlatform to that cloud, or remove spec.tenantLookup."
+                );
+                let trouble = Trouble::new(Reason::InvalidSpec, message);
+                Some(self.copy().stop(trouble, "no such tenant"))
+            }
+        }
     }
 
     /// The step still needed to prove that the lead does not exist. `None` when that is proven.

@@ -1,12 +1,14 @@
 //! A `Lead`: observed, created without consent, assigned to a channel, released.
 
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
-use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step, Wake};
 use oc_domain::eligibility::{lead_that_counts, other_leads};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::lead::{DesiredLead, LeadTarget, decide};
-use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service};
+use oc_domain::memory::PassMemory;
+use oc_domain::model::{ChannelAnswer, Lead, LicenseType, MicrosoftStatus, Service};
 use oc_domain::names::LeadId;
+use oc_domain::pass::{Pass, PassEnd};
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 
@@ -22,7 +24,7 @@ fn consentless() -> DesiredLead {
 }
 
 fn shown(lead: Lead) -> Facts {
-    Facts { leads: known_leads(vec![lead]), services: known(view(&[])), ..facts() }
+    Facts { leads: known_leads(vec![lead]), services: known(view(&[])), channel: known(ChannelAnswer::Found), ..facts() }
 }
 
 fn none() -> Facts {
@@ -91,7 +93,7 @@ fn of_two_leads_the_consented_one_counts() {
     for (direct, consented, expected, named) in table {
         let leads = [one(1, true, direct.clone()), one(2, false, consented.clone())];
         for leads in [leads.to_vec(), leads.iter().rev().cloned().collect()] {
-            let facts = Facts { leads: known_leads(leads.clone()), services: known(view(&[])), ..facts() };
+            let facts = Facts { leads: known_leads(leads.clone()), ..shown(lead()) };
             for target in [wanted(), consentless(), DesiredLead { channel: Some(5), ..consentless() }] {
                 let decision = run(&LeadTarget::Present(target.clone()), &Record::default(), &facts);
                 let assigns = target.channel.is_some() && consented == Active;
@@ -321,6 +323,27 @@ fn consentless_create() {
     }
 }
 
+/// With `spec.tenantLookup`, no lead is requested for a tenant that Microsoft does not have; what can't be looked up waits.
+#[test]
+fn a_tenant_is_looked_up_before_a_lead_is_requested() {
+    let looks = |tenant_lookup, tenant_exists| {
+        let connection = PlatformAccess::Usable(Policy { tenant_lookup, ..Policy::default() });
+        let facts = Facts { connection, tenant_exists, ..none() };
+        run(&LeadTarget::Present(consentless()), &Record::default(), &facts)
+    };
+    let table = [
+        (false, Fact::Unread, "keep intent: False Progressing Reconciling"),
+        (true, Fact::Unread, "look directory: False Progressing Reconciling"),
+        (true, known(true), "keep intent: False Progressing Reconciling"),
+        (true, known(false), "stop: False InvalidSpec Stalled"),
+        (true, Fact::Unreadable(away()), "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (lookup, exists, expected) in table {
+        assert_eq!(told(&looks(lookup, exists.clone())), expected, "{lookup} {exists:?}");
+    }
+    assert!(looks(true, known(false)).verdict.message.contains("Correct spec.msTenantId"));
+}
+
 /// spec.channelId: assigned while the field is set; unassigned when it is removed and this object had assigned it.
 #[test]
 fn channels() {
@@ -342,6 +365,51 @@ fn channels() {
         let decision = run(&LeadTarget::Present(DesiredLead { channel, ..wanted() }), &record, &shown(Lead { channel: shows, ..lead() }));
         assert_eq!(told(&decision), expected, "{what}");
     }
+}
+
+/// The channel is read before the first assignment to it, as far as it can be read. That there is none is reported only from a read of this pass.
+#[test]
+fn a_channel_that_does_not_exist() {
+    let at = |ago, value| Fact::Known { value, at: NOW - secs(ago) };
+    let (look, assign) = ("look channel: False Progressing Reconciling", "ask assign: False Progressing Reconciling");
+    let table = [
+        ("not read", Fact::Unread, look),
+        ("there, a moment ago", at(9, ChannelAnswer::Found), assign),
+        ("there, a while ago", at(11, ChannelAnswer::Found), look),
+        ("missing, a moment ago", at(1, ChannelAnswer::NotFound), look),
+        ("missing", at(0, ChannelAnswer::NotFound), "stop: False InvalidSpec Stalled"),
+        ("not told", at(0, ChannelAnswer::Untold), assign),
+        ("can't be read", Fact::Unreadable(away()), "wait: False PlatformUnavailable Reconciling"),
+    ];
+    let target = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
+    for (what, channel, expected) in table {
+        let decision = run(&target, &Record::default(), &Facts { channel, ..shown(lead()) });
+        assert_eq!(told(&decision), expected, "{what}");
+    }
+    let missing = run(&target, &Record::default(), &Facts { channel: at(0, ChannelAnswer::NotFound), ..shown(lead()) });
+    assert!(missing.verdict.message.starts_with("The platform has no channel 5. Correct spec.channelId"), "{}", missing.verdict.message);
+    // What was assigned already needs no read.
+    let assigned = Record { assigned_channel: Some(5), ..Record::default() };
+    assert_eq!(told(&run(&target, &assigned, &Facts { channel: Fact::Unread, ..shown(Lead { channel: Some(5), ..lead() }) })), "rest: True Succeeded -");
+}
+
+/// A request that waits for its turn is no failure: it comes back when it is told to, and never becomes `Stalled`.
+#[test]
+fn waiting_in_line_is_no_failure() {
+    let told_at = |reason, failures| {
+        let in_line = Trouble { retry_after: Some(secs(200)), ..Trouble::new(reason, "It waits for its turn.") };
+        let facts = Facts { answer: Some(ChangeResult::NotSent(in_line)), failures, ..shown(lead()) };
+        let target = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
+        let mut pass = Pass::begin(Record::default(), facts.clone(), &PassMemory { failures, generation: Some(1), ..PassMemory::default() });
+        pass.facts = facts;
+        let last = pass.next(NOW, |now, record, facts| decide(now, &target, record, facts));
+        let mut memory = PassMemory::default();
+        pass.remember(&mut memory, &last, PassEnd::Well);
+        (told(&last), last.step, memory.failures)
+    };
+    let again = Step::Wait(NOW + secs(200), Wake::Inventory);
+    assert_eq!(told_at(Reason::Progressing, 20), ("wait: False Progressing Reconciling".into(), again.clone(), 0));
+    assert_eq!(told_at(Reason::Throttled, 20), ("wait: False Throttled Stalled".into(), again, 21));
 }
 
 /// Only an answer changes what the object holds: a request that was not executed, or refused, is repeated, and one that was done is not.

@@ -16,6 +16,7 @@ fn who(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Token => "the token endpoint",
         Endpoint::Job => "the host of the synchronization job",
+        Endpoint::OpenIdConfiguration => "Microsoft's directory",
         _ => "the platform",
     }
 }
@@ -27,7 +28,20 @@ fn where_to_look(endpoint: Endpoint) -> &'static str {
             "check the token url, and whether a proxy or a login page of your network answers in its place"
         }
         Endpoint::Job => "check the url of the job",
+        Endpoint::OpenIdConfiguration => {
+            "check the url of the lookup, and whether a proxy of your network answers in its place"
+        }
         _ => "check the url (a platform's ends in /tenantui)",
+    }
+}
+
+/// What to do about a 429. The limit of channel assignments is documented (platform-facts.md 1.4).
+fn how_to_ask_less(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::AssignChannel | Endpoint::UnassignChannel => {
+            "it allows 300 of these a minute, counted over all its users"
+        }
+        _ => "lower the request rate if this persists",
     }
 }
 
@@ -172,7 +186,8 @@ fn meaning(call: &HttpCall, answer: &HttpResponse, fault: wire::errors::Fault) -
         429 => (
             ErrorKind::Throttled,
             format!(
-                "{doing} is postponed: {who} asks for fewer requests (429); lower the request rate if this persists"
+                "{doing} is postponed: {who} asks for fewer requests (429); {}",
+                how_to_ask_less(call.endpoint)
             ),
         ),
         407 | 408 | 425 | 500.. => (

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use oc_domain::names::TenantId;
 use secrecy::SecretString;
 
 use super::json::{self, Malformed, text};
@@ -135,5 +136,17 @@ impl Refusal {
             "AADSTS50034" | "AADSTS7000112" => "the application is disabled: enable it in the directory",
             _ => "check the client id, its secret or federated credential, the scope and the token url",
         }
+    }
+}
+
+/// Reads a tenant's OpenID configuration, and checks that it is this tenant's (platform-facts-3.md 3).
+///
+/// # Errors
+/// When it is not.
+pub fn issuer_has(body: &[u8], tenant: &TenantId) -> Result<(), Malformed> {
+    let issuer = text(&json::value(body)?, "issuer", 2000);
+    match issuer {
+        Some(issuer) if issuer.to_lowercase().contains(&tenant.to_string()) => Ok(()),
+        _ => Err(Malformed::Lacks("an issuer with the tenant's id")),
     }
 }

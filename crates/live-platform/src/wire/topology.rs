@@ -1,6 +1,7 @@
-//! Reads LC customers from `/api/ovoc/v1` (platform-facts.md 6.2; platform-facts-2.md 6).
+//! Reads LC customers and channels from `/api/ovoc/v1` (platform-facts.md 6.2, 6.3; platform-facts-2.md 6).
 
 use oc_domain::model::LcCustomer;
+use oc_domain::names::ChannelId;
 
 use super::json::{self, Malformed, field, text};
 
@@ -24,4 +25,12 @@ pub fn lc_customer(body: &[u8]) -> Result<Option<LcCustomer>, Malformed> {
         name,
         channel: json::id(&answer, "channelId"),
     }))
+}
+
+/// Reads the id of one channel. `None` when the answer is of another kind.
+///
+/// # Errors
+/// When it is not JSON.
+pub fn channel(body: &[u8]) -> Result<Option<ChannelId>, Malformed> {
+    Ok(json::id(&json::value(body)?, "id"))
 }

@@ -6,7 +6,7 @@ use super::listener::Cut;
 use super::reply::{self, JSON, Reply, TEXT};
 use super::route::{self, Route};
 use super::shape;
-use super::token::refused;
+use super::token::{self, refused};
 use super::vendor::{self, Call};
 use crate::platform::Platform;
 use crate::platform::counters::LoggedCall;
@@ -133,8 +133,8 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
     );
     platform.record.arrives(route.endpoint, request.method.as_str());
     let tenant = tenant_of(platform, request, &route);
-    let token = route.endpoint == Endpoint::Token;
-    let authorised = token || inner.tokens.accepts(request.bearer.as_deref(), now);
+    let microsoft = route.endpoint.is_microsoft();
+    let authorised = microsoft || inner.tokens.accepts(request.bearer.as_deref(), now);
     let mut befall = |wanted: fn(FaultKind) -> bool| {
         // A call that is refused anyway does not use up a fault.
         let Platform { faults, chance, .. } = platform;
@@ -152,7 +152,11 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
         .flatten()
         .map(Fault::wait)
         .sum::<u64>();
-    let latency = if token { 0 } else { inner.platform.settings.latency };
+    let latency = if microsoft {
+        0
+    } else {
+        inner.platform.settings.latency
+    };
     Plan {
         route,
         tenant,
@@ -181,7 +185,7 @@ fn tenant_of(platform: &Platform, request: &Request, route: &Route) -> Option<St
             .map(|service| service.tenant.as_str());
         return of_service.or_else(of_task).map(folded);
     }
-    if request.method == Method::GET || route.endpoint == Endpoint::Token {
+    if request.method == Method::GET || route.endpoint.is_microsoft() {
         return None;
     }
     let body = Fields::parse(&request.body).ok()?;
@@ -283,6 +287,9 @@ fn execute(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
         return shared
             .credentials
             .answer(&mut inner.tokens, chance, now, lifetime, directory, &form);
+    }
+    if plan.route.endpoint == Endpoint::OpenIdConfiguration {
+        return token::open_id_configuration(&inner.platform.settings.missing_tenants, &plan.route.key);
     }
     let call = Call {
         endpoint: plan.route.endpoint,

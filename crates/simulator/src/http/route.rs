@@ -38,6 +38,9 @@ pub fn find(method: &str, path: &str, doubled: DoubledPrefix, tenant_filter: boo
     if let ([directory, "oauth2", "v2.0", "token"], "POST") = (parts.as_slice(), method) {
         return at(Endpoint::Token, directory);
     }
+    if let ([tenant, ".well-known", "openid-configuration"], "GET") = (parts.as_slice(), method) {
+        return at(Endpoint::OpenIdConfiguration, tenant);
+    }
     let prefixes = parts.iter().take_while(|part| **part == "tenantui").count();
     let key = |from_start: usize| raw.get(prefixes + from_start).copied().unwrap_or_default();
     let parts = &parts[prefixes..];

@@ -45,6 +45,18 @@ impl Tokens {
     }
 }
 
+/// Answers with a tenant's public OpenID configuration, unless the directory has no such tenant
+/// (platform-facts-3.md 3).
+pub fn open_id_configuration(missing: &[String], tenant: &str) -> Reply {
+    if missing.iter().any(|other| other.eq_ignore_ascii_case(tenant)) {
+        let text = format!("AADSTS90002: Tenant '{tenant}' not found.");
+        return refused(400, "invalid_tenant", &text);
+    }
+    let host = "https://login.microsoftonline.com";
+    let body = json!({"token_endpoint": format!("{host}/{tenant}/oauth2/token"), "issuer": format!("https://sts.windows.net/{tenant}/")});
+    Reply::json(200, &body)
+}
+
 /// A refusal of the token endpoint (E5).
 pub fn refused(status: u16, error: &str, description: &str) -> Reply {
     Reply::json(status, &json!({"error": error, "error_description": description}))

@@ -8,6 +8,9 @@ pub enum Endpoint {
     /// POST `/{directory}/oauth2/v2.0/token`.
     #[serde(rename = "token")]
     Token,
+    /// GET `/{tenant}/.well-known/openid-configuration`.
+    #[serde(rename = "openIdConfiguration")]
+    OpenIdConfiguration,
     /// GET `/api/v2/oc/lead`.
     #[serde(rename = "leads.list")]
     LeadsList,
@@ -90,6 +93,7 @@ impl Endpoint {
     pub fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::OpenIdConfiguration => "openIdConfiguration",
             Self::LeadsList => "leads.list",
             Self::LeadsGet => "leads.get",
             Self::LeadsCreate => "leads.create",
@@ -116,6 +120,11 @@ impl Endpoint {
             Self::SiteLocationsGet => "siteLocations.get",
             Self::Other => "other",
         }
+    }
+
+    /// Whether it is Microsoft's, not the platform's: it needs no token of ours.
+    pub fn is_microsoft(self) -> bool {
+        matches!(self, Self::Token | Self::OpenIdConfiguration)
     }
 
     /// Whether it is served by the topology side, behind `/api/ovoc/v1`.

@@ -153,6 +153,8 @@ pub struct Settings {
     pub job_duration: u64,
     /// Seconds that a token lives (`expires_in`, platform-facts.md 1.1).
     pub token_lifetime: u64,
+    /// The tenants that Microsoft's directory does not have (platform-facts-3.md 3). It has every other.
+    pub missing_tenants: Vec<String>,
     /// Milliseconds until a new service appears in the V3 and V2 lists (U-8).
     pub service_visibility_delay: u64,
     /// Milliseconds that a deleted service is still listed after the 200 (N-11).
@@ -238,6 +240,7 @@ impl Default for Settings {
             task_duration: 2_000,
             job_duration: 0,
             token_lifetime: 3_599,
+            missing_tenants: Vec::new(),
             service_visibility_delay: 0,
             deletion_delay: 0,
             listed_after_leads_job: false,
