@@ -25,6 +25,9 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
 
+/// The contact of each customer, which nobody may see.
+const PERSON: [&str; 3] = ["Ada Lovelace", "ada@example.com", "+31201234567"];
+
 struct Stage {
     cluster: ControlPlane,
     simulator: Simulator,
@@ -99,7 +102,8 @@ impl Stage {
     /// Creates a lead on the platform, and a service object for it.
     async fn customer(&self, namespace: &str, number: u32) -> Result<()> {
         let tenant = format!("{number:08x}-0000-4000-8000-000000000000");
-        self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": "Somebody"})).await?;
+        let contact = json!({"fullName": PERSON[0], "email": PERSON[1], "phoneNumber": PERSON[2]});
+        self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": "Somebody", "contact": contact})).await?;
         let spec = json!({"msTenantId": tenant, "shortName": format!("Customer_{number}"), "fullName": "A customer"});
         let metadata = json!({"name": "customer", "namespace": namespace});
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": metadata, "spec": spec})).await
@@ -286,6 +290,8 @@ async fn each_pass_is_a_trace() -> Result<()> {
     let mut operator = stage.operator("traces", &["--otlp-endpoint", &address])?;
     stage.platform(Value::Null).await?;
     stage.customer("one", 1).await?;
+    let (metadata, spec) = (json!({"name": "customer", "namespace": "one"}), json!({"msTenantId": "00000001-0000-4000-8000-000000000000"}));
+    stage.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": metadata, "spec": spec})).await?;
     stage.ready("one").await.with_context(|| operator.said())?;
     // Sent at the end at the latest.
     operator.end()?;
@@ -309,6 +315,11 @@ async fn each_pass_is_a_trace() -> Result<()> {
     let call = spans.iter().find(|span| span.name == "create_service").context("the call")?;
     ensure!(attribute(call, "outcome").starts_with("Answered(2") && call.end_time_unix_nano > call.start_time_unix_nano, "{call:?}");
     ensure!(passes.iter().any(|pass| attribute(pass, "outcome") == "Succeeded") && names.contains(&"LivePlatform") && names.contains(&"token"), "{names:?}");
+    ensure!(names.contains(&"Lead"), "a pass over the lead: {names:?}");
+    let sent: Vec<String> = received.lock().unwrap().iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
+    for value in PERSON {
+        ensure!(sent.iter().all(|body| !body.contains(value)) && !operator.said().contains(value), "{value} was sent or logged");
+    }
     let told = format!("{spans:?}");
     ensure!(!told.contains("simulator-secret") && !told.contains("requested a change"), "a span tells too much, or the log was sent");
     Ok(())

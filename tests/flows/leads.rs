@@ -192,68 +192,6 @@ pub async fn a_channel_is_assigned_and_unassigned(scene: Scene) -> Result<()> {
     Ok(())
 }
 
-pub async fn personal_data_stays_out_unless_asked_for(scene: Scene) -> Result<()> {
-    let contact = json!({"fullName": "Ada Lovelace", "email": "ada@example.com", "phoneNumber": "+31201234567"});
-    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(1), "companyName": "Contoso Ltd", "contact": contact})).await?;
-    scene.connect(json!({})).await?;
-    scene.lead("contoso", 1, json!({})).await?;
-    let lead: Lead = scene.ready("contoso", "True", "Succeeded").await?;
-    let told = serde_json::to_string(&lead)?;
-    for secret in ["Ada Lovelace", "ada@example.com", "+31201234567"] {
-        ensure!(!told.contains(secret) && !scene.log_holds(secret)?, "{secret} is told");
-    }
-    scene.platform_object(json!({"contactDetails": "Include"})).await?;
-    let lead: Lead = scene.until("contoso", |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.contact.is_some())).await?;
-    let contact = lead.status.and_then(|status| status.contact).context("a contact")?;
-    ensure!(contact.full_name.as_deref() == Some("Ada Lovelace") && contact.phone_number.as_deref() == Some("+31201234567"));
-    ensure!(!scene.log_holds("Ada Lovelace")?, "the log tells the name");
-    Ok(())
-}
-
-pub async fn contacts_leave_every_lead(scene: Scene) -> Result<()> {
-    let contact = json!({"fullName": "Ada Lovelace", "email": "ada@example.com", "phoneNumber": "+31201234567"});
-    for tenant in 1..=2 {
-        scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(tenant), "companyName": format!("Customer {tenant}"), "contact": contact})).await?;
-    }
-    scene.connect(json!({"contactDetails": "Include"})).await?;
-    let leads = ["looked-at", "suspended"];
-    for (name, tenant) in leads.into_iter().zip(1..) {
-        scene.lead(name, tenant, json!({})).await?;
-    }
-    let has = |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.contact.is_some());
-    for name in leads {
-        scene.until::<Lead>(name, has).await?;
-    }
-    scene.change::<Lead>("suspended", json!({"suspend": true})).await?;
-    scene.ready::<Lead>("suspended", "False", "Suspended").await?;
-    scene.platform_object(json!({"contactDetails": "Omit"})).await?;
-    for name in leads {
-        let lead: Lead = scene.until(name, |lead: &Lead| !has(lead)).await?;
-        ensure!(lead.status.and_then(|status| status.company_name).is_some(), "{name}: the rest stays");
-    }
-    // The platform fails: a lead that is Ready stays as it is, except for its contact.
-    scene.platform_object(json!({"contactDetails": "Include"})).await?;
-    scene.until::<Lead>("looked-at", has).await?;
-    scene.fault(json!({"kind": "serverError", "forever": true})).await?;
-    scene.ready::<LivePlatform>(&scene.platform, "False", "PlatformUnavailable").await?;
-    scene.platform_object(json!({"contactDetails": "Omit"})).await?;
-    scene.until::<Lead>("looked-at", |lead: &Lead| !has(lead)).await?;
-    scene.simulate("DELETE", "faults", Value::Null).await?;
-    // A namespace that may no longer use the platform, and a platform that is gone.
-    for reason in ["NamespaceNotAllowed", "PlatformNotFound"] {
-        scene.platform_object(json!({"contactDetails": "Include", "allowedNamespaces": {"from": "All"}})).await?;
-        scene.until::<Lead>("looked-at", has).await?;
-        if reason == "PlatformNotFound" {
-            scene.delete::<LivePlatform>(&scene.platform).await?;
-        } else {
-            scene.platform_object(json!({"contactDetails": "Omit", "allowedNamespaces": {"from": "None"}})).await?;
-        }
-        scene.ready::<Lead>("looked-at", "False", reason).await?;
-        scene.until::<Lead>("looked-at", |lead: &Lead| !has(lead)).await?;
-    }
-    Ok(())
-}
-
 pub async fn leads_are_discovered_by_the_rules(scene: Scene) -> Result<()> {
     scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
     let leads = json!([

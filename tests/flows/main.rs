@@ -21,6 +21,7 @@ mod modes;
 mod namespaces;
 mod others;
 mod outage;
+mod personal;
 mod places;
 mod platform;
 mod provisioning;
@@ -67,8 +68,8 @@ const CASES: &[(&str, Case)] = &cases![
     discovery::discovery_says_that_a_quota_is_used_up,
     discovery::discovery_says_that_a_name_is_taken,
     discovery::discovery_is_steady_and_nothing_waits_for_it,
-    leads::personal_data_stays_out_unless_asked_for,
-    leads::contacts_leave_every_lead,
+    personal::personal_data_stays_out_unless_asked_for,
+    personal::contacts_leave_every_lead,
     consentless::what_is_taken_is_named,
     consentless::a_tenant_that_does_not_exist_is_told_first,
     consentless::a_customer_who_consents_later_keeps_the_object,
