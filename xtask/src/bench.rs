@@ -1,6 +1,7 @@
 //! Measures what the operator costs, compared with what the API server alone takes for the same writes in the
 //! same minute.
 
+mod channels;
 mod discovery;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,9 @@ pub struct Settings {
     /// Measure the discovery of this many leads instead
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "resting", "rest_seconds", "task"])]
     leads: Option<u32>,
+    /// Measure instead whether assigning this many channels holds up the creation of services
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "resting", "rest_seconds", "task", "leads"])]
+    channels: Option<u32>,
 }
 
 /// How many requests the measurement itself has in flight.
@@ -72,6 +76,10 @@ async fn measure(settings: &Settings) -> Result<bool> {
     }
     if let Some(leads) = settings.leads {
         discovery::run(leads, &programs).await?;
+        return Ok(true);
+    }
+    if let Some(channels) = settings.channels {
+        channels::run(channels, &programs).await?;
         return Ok(true);
     }
     busy(settings, &programs).await?;
