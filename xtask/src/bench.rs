@@ -111,7 +111,7 @@ pub async fn ground(
     programs: &build::Programs,
     services: u32,
     task: u64,
-    platform: impl Fn(u16) -> String,
+    platform: Value,
 ) -> Result<Ground> {
     let folder = build::target().join(name);
     std::fs::create_dir_all(&folder)?;
@@ -142,7 +142,7 @@ pub async fn ground(
     let _absent = std::fs::remove_file(&log);
     for text in [
         include_str!("../../examples/00-namespaces.yaml").to_owned(),
-        platform(port),
+        trial::platform(port, platform)?,
     ] {
         manifests::apply_all(&client, &text).await?;
     }
@@ -160,10 +160,9 @@ fn tenant(number: u32) -> String {
     format!("bbbbbbbb-0000-4000-8000-{number:012x}")
 }
 
-fn platform(port: u16, interval: &str) -> String {
-    include_str!("../../examples/10-platform.yaml")
-        .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"))
-        .replace("observeInterval: 10s", &format!("observeInterval: {interval}\n  requests:\n    perSecond: 1000\n    burst: 1000\n    inFlight: 16"))
+/// A platform that takes as many calls as the operator can make.
+fn fast(interval: &str) -> Value {
+    json!({"observeInterval": interval, "requests": {"perSecond": 1000, "burst": 1000, "inFlight": 16}})
 }
 
 fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
@@ -305,10 +304,7 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
         "Applying {count} services as fast as the API server accepts them (5 ms a call, tasks of {} ms)",
         settings.task
     ));
-    let ground = ground("bench", programs, count, settings.task, |port| {
-        platform(port, "10m")
-    })
-    .await?;
+    let ground = ground("bench", programs, count, settings.task, fast("10m")).await?;
     let server = ground.cluster.process_ids();
     let unused = cpu_of(&server)?;
     let before = alone(&ground.client, count).await?;
@@ -429,7 +425,7 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
         "Leaving {count} services idle for {} s, with observeInterval 5s",
         settings.rest_seconds
     ));
-    let ground = ground("bench", programs, count, 500, |port| platform(port, "5s")).await?;
+    let ground = ground("bench", programs, count, 500, fast("5s")).await?;
     let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     apply(&ground.client, 0..count).await?;
     all_ready(&ground.client, count, Duration::from_secs(120)).await?;

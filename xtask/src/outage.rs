@@ -42,17 +42,12 @@ pub fn run(settings: &Settings) -> Result<bool> {
     runtime.block_on(live_through(settings))
 }
 
-/// The connection of the examples, with the default limits and interval of a LivePlatform.
-fn platform(port: u16) -> String {
-    let text = include_str!("../../examples/10-platform.yaml")
-        .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
-    text.replace("  observeInterval: 10s\n", "")
-}
-
 async fn live_through(settings: &Settings) -> Result<bool> {
     let (settled, all) = (settings.services, settings.services + settings.late);
     step("Building the operator and the simulated platform");
     let programs = build::programs(false)?;
+    // With the default interval of a LivePlatform.
+    let platform = json!({ "observeInterval": null });
     let ground = bench::ground("outage", &programs, all, 2000, platform).await?;
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     step(&format!("Creating {settled} services, at 10 calls a second"));

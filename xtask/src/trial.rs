@@ -5,8 +5,26 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use control_plane::{ControlPlane, Release, Running};
-use serde_json::json;
+use control_plane::{ControlPlane, Release, Running, manifests};
+use serde_json::{Map, Value, json};
+
+/// Returns the connection of the examples as a manifest: to the simulator at this port, with these fields of
+/// its spec, and without discovery. `null` removes a field.
+///
+/// # Errors
+/// When the example is no manifest.
+pub fn platform(port: u16, spec: Value) -> Result<String> {
+    let text = include_str!("../../examples/10-platform.yaml")
+        .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
+    let mut object = manifests::parse(&text)?.pop().context("the example is empty")?;
+    let fields = object.data["spec"]
+        .as_object_mut()
+        .context("the example has no spec")?;
+    fields.remove("leadDiscovery");
+    fields.extend(serde_json::from_value::<Map<String, Value>>(spec)?);
+    fields.retain(|_, value| !value.is_null());
+    Ok(serde_json::to_string(&object)?)
+}
 
 /// Installs the chart.
 ///

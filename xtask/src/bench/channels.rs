@@ -80,12 +80,8 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
 /// Applies the services, and as many leads with a channel, at the same time. Returns how long it takes until
 /// all services are Ready.
 async fn created(leads: u32, programs: &build::Programs) -> Result<(Ground, Running, Duration)> {
-    let default_budget = |port: u16| {
-        let example = include_str!("../../../examples/10-platform.yaml");
-        let at = example.replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
-        at.replace("observeInterval: 10s", "observeInterval: 10m")
-    };
-    let ground = ground("bench", programs, SERVICES + leads, 2000, default_budget).await?;
+    let platform = json!({"observeInterval": "10m"});
+    let ground = ground("bench", programs, SERVICES + leads, 2000, platform).await?;
     let url = format!("http://127.0.0.1:{}/simulator/channels", ground.port);
     let channel = json!({"id": CHANNEL, "name": "North"});
     trial::http()?

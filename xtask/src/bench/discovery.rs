@@ -7,9 +7,10 @@ use control_plane::audit;
 use kube::Api;
 use kube::api::ListParams;
 use oc_api::Lead;
+use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ground, NAMESPACE, calls, ground, per_object, platform, usage};
+use super::{Ground, NAMESPACE, calls, fast, ground, per_object, usage};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
@@ -21,11 +22,9 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     step(&format!(
         "Discovering {count} leads; the operator creates at most 20 objects a second"
     ));
-    let discovering = |port| {
-        let rules = format!("  leadDiscovery:\n    namespace: {NAMESPACE}\n");
-        format!("{}\n{rules}", platform(port, "10m").trim_end())
-    };
-    let ground = ground("bench", programs, count, 500, discovering).await?;
+    let mut platform = fast("10m");
+    platform["leadDiscovery"] = json!({ "namespace": NAMESPACE });
+    let ground = ground("bench", programs, count, 500, platform).await?;
     let log = ground.cluster.audit_log().context("an audit log")?;
     let mark = audit::end(&log)?;
     calls(ground.port, true).await?;
