@@ -289,21 +289,7 @@ pub fn platform_is_back(context: &Context, platform: &str) {
 
 /// Called when a job has run: enqueues the services that wait for it.
 pub fn job_ran(context: &Context, platform: &str) {
-    let waiting = |key: &ObjectKey| {
-        let object = context.cache.services.of(key);
-        object
-            .and_then(|object| object.status.clone())
-            .and_then(|status| status.sync)
-            .is_some_and(|sync| sync.state != oc_api::SyncState::Synced)
-    };
-    let keys: Vec<ObjectKey> = context
-        .cache
-        .index
-        .on(platform)
-        .into_iter()
-        .filter(|key| key.kind() == Kind::OcEssentialService)
-        .collect();
-    context.enqueue_all(keys.into_iter().filter(waiting), Priority::Effect);
+    context.enqueue_all(context.tallies.unsynced(platform), Priority::Effect);
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::cluster::key::ObjectKey;
 use crate::cluster::record;
 use crate::cluster::stores::KnownResource;
 use crate::platform::inventory::Lists;
-use oc_api::{DeletionPolicy, Lead, LivePlatform, OcEssentialService};
+use oc_api::{DeletionPolicy, Lead, LivePlatform, OcEssentialService, SyncState};
 
 /// What an object has on its platform, as far as a list can show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +127,8 @@ pub struct Noted {
     pub deleting: bool,
     /// Since when it waits for each job, in the order of [`Job::ALL`].
     pub due: [Option<Time>; 2],
+    /// Whether a run of a job concerns it: its status shows jobs, and not all of them as done.
+    pub unsynced: bool,
 }
 
 /// A kind whose objects may have something on a platform. The defaults are for a kind that never has.
@@ -152,6 +154,7 @@ impl Counted for Lead {
             pace: None,
             deleting: self.metadata.deletion_timestamp.is_some(),
             due: [None; 2],
+            unsynced: false,
         })
     }
 
@@ -173,6 +176,11 @@ impl Counted for OcEssentialService {
             pace,
             deleting: self.metadata.deletion_timestamp.is_some(),
             due: Job::ALL.map(|job| record.job(job).waits_since()),
+            unsynced: self
+                .status
+                .as_ref()
+                .and_then(|status| status.sync.as_ref())
+                .is_some_and(|sync| sync.state != SyncState::Synced),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Counts per platform, updated as objects change, so that the pass of one object never walks over all of
 //! them: the recorded ids that the newest lists lack (`oc_domain::absence`), how long creates take
-//! (`oc_domain::policy::slowest_create`), which objects are being deleted, and since when services wait for
-//! each job.
+//! (`oc_domain::policy::slowest_create`), which objects are being deleted, since when services wait for each
+//! job, and which services a run of a job concerns.
 //!
 //! An object is entered after each version that a store takes in, always as the store has it by then, so of
 //! two concurrent entries the later one enters the newer version. Only a new list is compared with all
@@ -70,6 +70,7 @@ struct Tally {
     run: BTreeMap<(Time, u64), OperationId>,
     deleting: BTreeSet<ObjectKey>,
     due: [BTreeSet<(Time, u64)>; 2],
+    unsynced: BTreeSet<ObjectKey>,
 }
 
 impl Tally {
@@ -120,6 +121,9 @@ impl Tally {
         if noted.deleting {
             self.deleting.insert(key.clone());
         }
+        if noted.unsynced {
+            self.unsynced.insert(key.clone());
+        }
         for (kept, due) in self.due.iter_mut().zip(noted.due) {
             kept.extend(due.map(|due| (due, number)));
         }
@@ -132,6 +136,7 @@ impl Tally {
             None => {}
         }
         self.deleting.remove(key);
+        self.unsynced.remove(key);
         for (kept, due) in self.due.iter_mut().zip(noted.due) {
             due.map(|due| kept.remove(&(due, number)));
         }
@@ -279,6 +284,15 @@ impl Tallies {
 
     /// The objects on a platform that are being deleted, in order.
     pub fn deleting(&self, platform: &str) -> Vec<ObjectKey> {
+        self.keys(platform, |tally| &tally.deleting)
+    }
+
+    /// The services on a platform whose status shows jobs, and not all of them as done, in order.
+    pub fn unsynced(&self, platform: &str) -> Vec<ObjectKey> {
+        self.keys(platform, |tally| &tally.unsynced)
+    }
+
+    fn keys(&self, platform: &str, of: fn(&Tally) -> &BTreeSet<ObjectKey>) -> Vec<ObjectKey> {
         let state = self.state();
         let tally = state.tallies.get(platform);
         tally.map_or_else(Vec::new, |tally| tally.deleting.iter().cloned().collect())

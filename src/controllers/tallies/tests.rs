@@ -93,7 +93,8 @@ enum Event {
         own: &'static str,
         deadline: Duration,
     },
-    /// Asks which objects are being deleted, and since when services wait for each job.
+    /// Asks which objects are being deleted, which services a run of a job concerns, and since when services
+    /// wait for each job.
     Waits {
         platform: usize,
     },
@@ -130,8 +131,15 @@ fn object() -> impl Strategy<Value = Value> {
         ),
         0..3,
     );
-    (prop::option::of(operation()), any::<bool>(), prop::option::of(0u8..4), prop::option::of(0u8..4), intent, prop::bool::weighted(0.2), 0usize..2, jobs)
-        .prop_map(|(operation, read_back, told, annotated, intent, deleting, platform, jobs)| {
+    let sync = prop::sample::select(vec![
+        None,
+        Some("NotDue"),
+        Some("Due"),
+        Some("Synced"),
+        Some("Later"),
+    ]);
+    (prop::option::of(operation()), any::<bool>(), prop::option::of(0u8..4), prop::option::of(0u8..4), intent, prop::bool::weighted(0.2), 0usize..2, (sync, jobs))
+        .prop_map(|(operation, read_back, told, annotated, intent, deleting, platform, (sync, jobs))| {
             let job = |(leads, state, due): (bool, &str, Option<u8>)| {
                 let which = if leads { Job::Leads } else { Job::Trunks };
                 json!({"name": which.name(), "state": state, "dueTime": due.map(at)})
@@ -149,7 +157,7 @@ fn object() -> impl Strategy<Value = Value> {
                 "spec": {"platform": PLATFORMS[platform], "shortName": "Contoso", "fullName": "Contoso"},
                 "status": {
                     "operation": operation, "leadId": told.map(guid).filter(|_| read_back), "licenseType": read_back.then_some("OC Essential"),
-                    "umpCustomerGuid": told.map(guid), "sync": {"state": "Due", "jobs": jobs},
+                    "umpCustomerGuid": told.map(guid), "sync": sync.map(|state| json!({"state": state, "jobs": jobs})),
                 },
             })
         })
@@ -299,6 +307,21 @@ fn due(context: &Context, platform: &str, which: Job) -> Option<(Time, Time)> {
     Some((*times.iter().min()?, *times.iter().max()?))
 }
 
+/// The services on a platform whose status shows jobs, and not all of them as done.
+fn unsynced(context: &Context, platform: &str) -> Vec<ObjectKey> {
+    let mut keys = Vec::new();
+    context.cache.services.for_each(|object| {
+        let sync = object.status.as_ref().and_then(|status| status.sync.as_ref());
+        if object.spec.platform.as_deref() == Some(platform)
+            && sync.is_some_and(|sync| sync.state != oc_api::SyncState::Synced)
+        {
+            keys.push(key_of(&**object));
+        }
+    });
+    keys.sort();
+    keys
+}
+
 /// The objects of a test run, and how they come and go.
 struct World {
     context: Arc<Context>,
@@ -418,6 +441,7 @@ proptest! {
                 Event::Waits { platform } => {
                     let (context, platform) = (&world.context, PLATFORMS[platform]);
                     prop_assert_eq!(context.tallies.deleting(platform), deleting(context, platform));
+                    prop_assert_eq!(context.tallies.unsynced(platform), unsynced(context, platform));
                     let waits = Job::ALL.map(|job| due(context, platform, job));
                     prop_assert_eq!(context.tallies.due(platform), waits);
                 }
