@@ -23,18 +23,18 @@ pub enum MicrosoftStatus {
 impl MicrosoftStatus {
     /// Parses the platform's text, ignoring case and whitespace (U-14).
     pub fn parse(text: &str) -> Self {
-        let folded: String = text
-            .chars()
-            .filter(|c| !c.is_whitespace())
-            .flat_map(char::to_lowercase)
-            .collect();
-        match folded.as_str() {
-            "active" => Self::Active,
-            "suspended" => Self::Suspended,
-            "removed" => Self::Removed,
-            "notactive" => Self::NotActive,
-            _ => Self::Other(text.to_owned()),
-        }
+        let folded = || {
+            let chars = text.chars().filter(|c| !c.is_whitespace());
+            chars.flat_map(char::to_lowercase)
+        };
+        let known = [
+            ("active", Self::Active),
+            ("suspended", Self::Suspended),
+            ("removed", Self::Removed),
+            ("notactive", Self::NotActive),
+        ];
+        let status = known.into_iter().find(|(word, _)| folded().eq(word.chars()));
+        status.map_or_else(|| Self::Other(text.to_owned()), |(_, status)| status)
     }
 
     /// The portal's word for the status.

@@ -379,7 +379,9 @@ async fn read_body(
     {
         return Err(too_large(endpoint, status, limit));
     }
-    let mut body = Vec::new();
+    // Room for all of it, if the server says how much that is.
+    let length = response.content_length().unwrap_or_default();
+    let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or_default().min(limit));
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,

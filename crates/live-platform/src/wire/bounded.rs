@@ -6,11 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
 use serde_json::value::RawValue;
-use serde_json::{Map, Number, Value};
 
 use super::entries::EntryReader;
 use super::json::{self, Malformed, Page};
+use super::node::{self, Name, Node};
 
 /// How many values of one list element are kept. The rest is read and dropped.
 pub(super) const ELEMENT: usize = 2_000;
@@ -20,7 +21,7 @@ pub(super) const TEXT: usize = 4_096;
 pub(super) struct Elements<'a, 'k, T> {
     pub(super) wanted: &'a [&'a str],
     pub(super) entries: &'a mut EntryReader<'k, T>,
-    pub(super) read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
+    pub(super) read: &'a mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
     pub(super) page: &'a mut Page<Arc<T>>,
     /// Why an element is not JSON, where the scan that finds its end overlooks it.
     pub(super) fault: &'a mut Option<Malformed>,
@@ -91,7 +92,7 @@ impl<T> Elements<'_, '_, T> {
             let kept = Fields(wanted)
                 .deserialize(&mut serde_json::Deserializer::from_str(raw))
                 .map_err(|error| EntryFault::Malformed(json::malformed(&error, Malformed::NotJson)))?;
-            read(&Value::Object(kept)).map_err(EntryFault::Lacks)
+            read(&Node::Object(kept)).map_err(EntryFault::Lacks)
         });
         match entry {
             Ok(item) => {
@@ -122,7 +123,7 @@ enum EntryFault {
 struct Fields<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = Map<String, Value>;
+    type Value = node::Fields<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_map(self)
@@ -130,23 +131,23 @@ impl<'de> DeserializeSeed<'de> for Fields<'_> {
 }
 
 impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = Map<String, Value>;
+    type Value = node::Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-        let mut kept = Map::new();
+        let mut kept = Vec::with_capacity(self.0.len());
         let budget = Cell::new(ELEMENT);
-        while let Some(key) = access.next_key::<Cow<'de, str>>()? {
+        while let Some(Name(key)) = access.next_key()? {
             if self.0.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
-                kept.insert(key.into_owned(), access.next_value_seed(Bounded(&budget))?);
+                kept.push((key, access.next_value_seed(Bounded(&budget))?));
             } else {
                 access.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(kept)
+        Ok(node::Fields::new(kept))
     }
 }
 
@@ -162,81 +163,87 @@ impl Bounded<'_> {
 }
 
 impl<'de> DeserializeSeed<'de> for Bounded<'_> {
-    type Value = Value;
+    type Value = Node<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Node<'de>, D::Error> {
         reader.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Bounded<'_> {
-    type Value = Value;
+    type Value = Node<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
     }
 
-    fn visit_bool<E>(self, yes: bool) -> Result<Value, E> {
-        Ok(Value::Bool(yes))
+    fn visit_bool<E>(self, yes: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Bool(yes))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
+    fn visit_i64<E>(self, number: i64) -> Result<Node<'de>, E> {
+        Ok(Node::Number(number.into()))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
+    fn visit_u64<E>(self, number: u64) -> Result<Node<'de>, E> {
+        Ok(Node::Number(number.into()))
     }
 
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Node<'de>, E> {
         Number::from_f64(number)
-            .map(Value::Number)
+            .map(Node::Number)
             .ok_or_else(|| E::custom("not a number"))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        let end = (0..=TEXT.min(text.len()))
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        Ok(Value::String(text.get(..end).unwrap_or_default().to_owned()))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Borrowed(kept(text))))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_str<E>(self, text: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(Cow::Owned(kept(text).to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
         let mut kept = Vec::new();
         while self.spend() {
             match access.next_element_seed(Bounded(self.0))? {
                 Some(value) => kept.push(value),
-                None => return Ok(Value::Array(kept)),
+                None => return Ok(Node::List(kept)),
             }
         }
         while access.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array(kept))
+        Ok(Node::List(kept))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut kept = Map::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node<'de>, A::Error> {
+        let mut kept = Vec::new();
         while self.spend() {
-            match access.next_key::<String>()? {
-                Some(key) if key.len() > TEXT => {
+            match access.next_key()? {
+                Some(Name(key)) if key.len() > TEXT => {
                     access.next_value::<IgnoredAny>()?;
                 }
-                Some(key) => {
-                    let value = access.next_value_seed(Bounded(self.0))?;
-                    kept.insert(key, value);
-                }
-                None => return Ok(Value::Object(kept)),
+                Some(Name(key)) => kept.push((key, access.next_value_seed(Bounded(self.0))?)),
+                None => return Ok(Node::Object(node::Fields::new(kept))),
             }
         }
         while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Object(kept))
+        Ok(Node::Object(node::Fields::new(kept)))
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Value, D::Error> {
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Node<'de>, D::Error> {
         Err(D::Error::custom("not JSON"))
     }
+}
+
+/// The beginning of a text that is kept.
+fn kept(text: &str) -> &str {
+    let end = (0..=TEXT.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
+    text.get(..end).unwrap_or_default()
 }

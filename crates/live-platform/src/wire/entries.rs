@@ -31,10 +31,11 @@ impl<T> Default for KnownEntries<T> {
 impl<T> KnownEntries<T> {
     /// Begins to read a list.
     pub fn begin(&self) -> EntryReader<'_, T> {
+        let last = Arc::clone(&self.entries.lock());
         EntryReader {
             known: self,
-            last: Arc::clone(&self.entries.lock()),
-            now: HashMap::new(),
+            now: HashMap::with_capacity(last.len()),
+            last,
         }
     }
 

@@ -1,8 +1,7 @@
 //! Reads the platform's refusals: the forms E1 to E4 of platform-facts.md 10, and anything else.
 
-use serde_json::Value;
-
 use super::json::{self, field};
+use super::node::Node;
 use crate::secrets::Secrets;
 use crate::text::bounded;
 
@@ -41,15 +40,15 @@ pub fn fault(body: &[u8], secrets: &Secrets) -> Fault {
         ..Fault::default()
     };
     match json::value(body) {
-        Ok(Value::String(text)) => Fault {
+        Ok(Node::Text(text)) => Fault {
             form: Form::Bare,
             ..said(&text)
         },
-        Ok(Value::Array(all)) => Fault {
+        Ok(Node::List(all)) => Fault {
             text: joined(&all, secrets).join("; "),
             ..Fault::default()
         },
-        Ok(answer @ Value::Object(_)) => problem(&answer, secrets),
+        Ok(answer @ Node::Object(_)) => problem(&answer, secrets),
         Ok(_) => Fault::default(),
         Err(json::Malformed::NotJson) => Fault {
             text: plain(body, secrets),
@@ -59,24 +58,23 @@ pub fn fault(body: &[u8], secrets: &Secrets) -> Fault {
     }
 }
 
-fn problem(answer: &Value, secrets: &Secrets) -> Fault {
+fn problem(answer: &Node<'_>, secrets: &Secrets) -> Fault {
     let mut fields = Vec::new();
     let mut text = String::new();
     match field(answer, "errors") {
-        Some(Value::Object(errors)) => {
+        Some(Node::Object(errors)) => {
             fields = errors
                 .iter()
                 .take(FIELDS)
                 .map(|(name, texts)| (bounded(&secrets.shown(name), 60), texts_of(texts, secrets)))
                 .collect();
-            // The order of serde_json's maps depends on a feature that another crate can enable.
             fields.sort();
         }
-        Some(Value::Array(errors)) => text = joined(errors, secrets).join("; "),
-        Some(Value::String(error)) => text = secrets.shown(error),
+        Some(Node::List(errors)) => text = joined(errors, secrets).join("; "),
+        Some(Node::Text(error)) => text = secrets.shown(error),
         _ => {}
     }
-    let form = if field(answer, "description").is_some_and(Value::is_string) {
+    let form = if field(answer, "description").is_some_and(|said| said.as_str().is_some()) {
         Form::Described
     } else {
         Form::Other
@@ -111,10 +109,10 @@ fn problem(answer: &Value, secrets: &Secrets) -> Fault {
 }
 
 /// Returns a text, or the text in an object (`{"error":{"message":…}}`).
-fn said(value: &Value, secrets: &Secrets) -> String {
+fn said(value: &Node<'_>, secrets: &Secrets) -> String {
     match value {
-        Value::String(text) => secrets.shown(text),
-        Value::Object(_) => {
+        Node::Text(text) => secrets.shown(text),
+        Node::Object(_) => {
             let inner = ["message", "detail", "description"]
                 .iter()
                 .find_map(|name| json::text(value, name, 4096));
@@ -124,7 +122,7 @@ fn said(value: &Value, secrets: &Secrets) -> String {
     }
 }
 
-fn joined(values: &[Value], secrets: &Secrets) -> Vec<String> {
+fn joined(values: &[Node<'_>], secrets: &Secrets) -> Vec<String> {
     values
         .iter()
         .map(|value| said(value, secrets))
@@ -133,9 +131,9 @@ fn joined(values: &[Value], secrets: &Secrets) -> Vec<String> {
         .collect()
 }
 
-fn texts_of(value: &Value, secrets: &Secrets) -> Vec<String> {
+fn texts_of(value: &Node<'_>, secrets: &Secrets) -> Vec<String> {
     match value {
-        Value::Array(all) => joined(all, secrets),
+        Node::List(all) => joined(all, secrets),
         other => joined(std::slice::from_ref(other), secrets),
     }
 }

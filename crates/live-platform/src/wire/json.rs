@@ -1,13 +1,13 @@
 //! Reads untrusted JSON: without regard to case, one list element at a time, with a bound on what is kept.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use serde::de::DeserializeSeed;
-use serde_json::Value;
-
 use super::bounded::{Bounded, Elements};
 use super::entries::EntryReader;
+use super::node::Node;
+use serde::de::DeserializeSeed;
 
 /// How many values of one small answer are kept.
 const ANSWER: usize = 20_000;
@@ -61,7 +61,7 @@ pub fn list<T>(
     body: &[u8],
     wanted: &[&str],
     entries: &mut EntryReader<'_, T>,
-    read: &mut dyn FnMut(&Value) -> Result<T, &'static str>,
+    read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
 ) -> Result<Page<Arc<T>>, Malformed> {
     mended(checked(body)?, |body| {
         let mut page = Page {
@@ -93,17 +93,25 @@ pub fn list<T>(
 ///
 /// # Errors
 /// When it is not JSON.
-pub fn value(body: &[u8]) -> Result<Value, Malformed> {
-    mended(checked(body)?, |body| {
-        let mut reader = serde_json::Deserializer::from_slice(body);
-        let value = Bounded(&Cell::new(ANSWER))
-            .deserialize(&mut reader)
-            .map_err(|error| malformed(&error, Malformed::NotJson))?;
-        reader
-            .end()
-            .map_err(|error| malformed(&error, Malformed::NotJson))?;
-        Ok(value)
-    })
+pub fn value(body: &[u8]) -> Result<Node<'_>, Malformed> {
+    let body = checked(body)?;
+    match as_it_came(body) {
+        Err(why @ (Malformed::NotJson | Malformed::TooDeep)) => {
+            super::repair::repaired(body).map_or(Err(why), |body| as_it_came(&body).map(Node::into_owned))
+        }
+        other => other,
+    }
+}
+
+fn as_it_came(body: &[u8]) -> Result<Node<'_>, Malformed> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = Bounded(&Cell::new(ANSWER))
+        .deserialize(&mut reader)
+        .map_err(|error| malformed(&error, Malformed::NotJson))?;
+    reader
+        .end()
+        .map_err(|error| malformed(&error, Malformed::NotJson))?;
+    Ok(value)
 }
 
 /// Reads an answer as it came. If the reader rejects it, repairs small faults and reads again, so that a
@@ -147,48 +155,45 @@ pub(super) fn malformed(error: &serde_json::Error, shape: Malformed) -> Malforme
 
 /// Returns the value of a field. The exact name is preferred, then the name in any case; null counts as
 /// missing.
-pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
-    let map = value.as_object()?;
-    let exact = map.get(name).filter(|value| !value.is_null());
-    exact.or_else(|| {
-        map.iter()
-            .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null())
-            .map(|(_, value)| value)
-    })
+pub fn field<'v, 'a>(value: &'v Node<'a>, name: &str) -> Option<&'v Node<'a>> {
+    match value {
+        Node::Object(fields) => fields.get(name),
+        _ => None,
+    }
 }
 
 /// Returns a text, trimmed and bounded to `most` characters. A number gives its digits; an empty text gives
 /// `None`.
-pub fn text(value: &Value, name: &str, most: usize) -> Option<String> {
+pub fn text(value: &Node<'_>, name: &str, most: usize) -> Option<String> {
     let text = match field(value, name)? {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
+        Node::Text(text) => Cow::Borrowed(text.trim()),
+        Node::Number(number) => Cow::Owned(number.to_string()),
         _ => return None,
     };
     (!text.is_empty()).then(|| crate::text::bounded(&text, most))
 }
 
 /// Returns a whole number. Digits in a text count, and so does `3.0`.
-pub fn integer(value: &Value, name: &str) -> Option<i64> {
+pub fn integer(value: &Node<'_>, name: &str) -> Option<i64> {
     match field(value, name)? {
-        Value::Number(number) => number.as_i64().or_else(|| {
+        Node::Number(number) => number.as_i64().or_else(|| {
             number
                 .as_f64()
                 .filter(|n| n.fract() == 0.0 && n.abs() < 9e15)
                 .map(|n| n as i64)
         }),
-        Value::String(text) => text.trim().parse().ok(),
+        Node::Text(text) => text.trim().parse().ok(),
         _ => None,
     }
 }
 
 /// Returns a boolean, also from a text or from 0 and 1.
-pub fn boolean(value: &Value, name: &str) -> Option<bool> {
+pub fn boolean(value: &Node<'_>, name: &str) -> Option<bool> {
     match field(value, name)? {
-        Value::Bool(yes) => Some(*yes),
-        Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
-        Value::Number(number) => match number.as_i64() {
+        Node::Bool(yes) => Some(*yes),
+        Node::Text(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
+        Node::Text(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
+        Node::Number(number) => match number.as_i64() {
             Some(0) => Some(false),
             Some(1) => Some(true),
             _ => None,
@@ -198,12 +203,12 @@ pub fn boolean(value: &Value, name: &str) -> Option<bool> {
 }
 
 /// Returns a GUID, normalized by [`super::guid`].
-pub fn guid(value: &Value, name: &str) -> Option<String> {
+pub fn guid(value: &Node<'_>, name: &str) -> Option<super::Guid> {
     super::guid(field(value, name)?.as_str()?)
 }
 
 /// Returns an id of the Operation Center: a positive whole number. 0 means none.
-pub fn id(value: &Value, name: &str) -> Option<i64> {
+pub fn id(value: &Node<'_>, name: &str) -> Option<i64> {
     integer(value, name).filter(|id| *id > 0)
 }
 
@@ -217,7 +222,7 @@ mod tests {
     fn list<T: PartialEq + std::fmt::Debug>(
         body: &[u8],
         wanted: &[&str],
-        read: &mut dyn FnMut(&Value) -> Result<T, &'static str>,
+        read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
     ) -> Result<Page<Arc<T>>, Malformed> {
         let known = KnownEntries::default();
         let mut once = || {
@@ -393,17 +398,19 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let body = format!("[{{\"n\":[{}0]}}]", "0,".repeat(1_000_000));
         let page = list(body.as_bytes(), &["n"], &mut |value| {
-            Ok(value["n"].as_array().map(Vec::len))
+            Ok(field(value, "n").and_then(Node::as_list).map(<[Node<'_>]>::len))
         })
         .unwrap();
         assert!((*page.items[0]).unwrap() <= ELEMENT);
-        let long = value(format!("\"{}\"", "ä".repeat(100_000)).as_bytes()).unwrap();
+        let body = format!("\"{}\"", "ä".repeat(100_000));
+        let long = value(body.as_bytes()).unwrap();
         assert_eq!(long.as_str().unwrap().len(), TEXT);
     }
 
     #[test]
     fn values_are_read_tolerantly() {
-        let value: Value = serde_json::json!({"A": null, "a": "5", "b": 7.0, "c": "true", "d": 1, "e": 0, "f": -3, "g": 1e300, "h": " x ", "i": 12});
+        let body = serde_json::json!({"A": null, "a": "5", "b": 7.0, "c": "true", "d": 1, "e": 0, "f": -3, "g": 1e300, "h": " x ", "i": 12}).to_string();
+        let value = value(body.as_bytes()).unwrap();
         assert_eq!(integer(&value, "A"), Some(5));
         assert_eq!(integer(&value, "b"), Some(7));
         assert_eq!(boolean(&value, "c"), Some(true));

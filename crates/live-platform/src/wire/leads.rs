@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use oc_domain::model::{Contact, Lead, MicrosoftStatus};
-use oc_domain::names::{CustomerGuid, LeadId, TenantId};
-use serde_json::Value;
-
 use super::entries::EntryReader;
 use super::json::{self, Malformed, Page, field, text};
+use super::node::Node;
+use oc_domain::model::{Contact, Lead, MicrosoftStatus};
+use oc_domain::names::{CustomerGuid, LeadId, TenantId};
 
 const WANTED: [&str; 12] = [
     "id",
@@ -36,7 +35,7 @@ pub fn leads(body: &[u8], entries: &mut EntryReader<'_, Lead>) -> Result<Page<Ar
 ///
 /// # Errors
 /// A stable reason, when it lacks what a lead must have.
-pub fn lead(value: &Value) -> Result<Lead, &'static str> {
+pub fn lead(value: &Node<'_>) -> Result<Lead, &'static str> {
     let id = json::guid(value, "id")
         .and_then(|id| LeadId::parse(&id).ok())
         .ok_or("has no id that is a GUID")?;
@@ -47,12 +46,12 @@ pub fn lead(value: &Value) -> Result<Lead, &'static str> {
     // (platform-facts-3.md 5).
     let first = || {
         field(value, "contacts")
-            .and_then(Value::as_array)
+            .and_then(Node::as_list)
             .and_then(|all| all.iter().find(|contact| contact.is_object()))
     };
     let contact = field(value, "contactDetails")
         .or_else(first)
-        .unwrap_or(&Value::Null);
+        .unwrap_or(&Node::Null);
     let phone_number = text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60));
     Ok(Lead {
         id,
@@ -74,12 +73,12 @@ pub fn lead(value: &Value) -> Result<Lead, &'static str> {
     })
 }
 
-fn countries(value: &Value) -> Vec<String> {
-    let all = field(value, "consentedCountries").and_then(Value::as_array);
+fn countries(value: &Node<'_>) -> Vec<String> {
+    let all = field(value, "consentedCountries").and_then(Node::as_list);
     let texts = all
         .into_iter()
         .flatten()
-        .filter_map(Value::as_str)
+        .filter_map(Node::as_str)
         .map(str::trim)
         .filter(|text| !text.is_empty());
     texts
@@ -88,6 +87,6 @@ fn countries(value: &Value) -> Vec<String> {
         .collect()
 }
 
-fn date(value: &Value, name: &str) -> Option<oc_domain::time::Time> {
+fn date(value: &Node<'_>, name: &str) -> Option<oc_domain::time::Time> {
     super::time(field(value, name)?.as_str()?)
 }

@@ -3,12 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oc_domain::model::{LicenseType, Service};
-use oc_domain::names::{CustomerGuid, TenantId};
-use serde_json::Value;
-
 use super::entries::{EntryReader, KnownEntries};
 use super::json::{self, Malformed, Page, field, text};
+use super::node::Node;
+use oc_domain::model::{LicenseType, Service};
+use oc_domain::names::{CustomerGuid, TenantId};
 
 const WANTED: [&str; 8] = [
     "UmpCustomerGuid",
@@ -31,13 +30,10 @@ pub fn services(
     entries: &mut EntryReader<'_, Service>,
 ) -> Result<Page<Arc<Service>>, Malformed> {
     let mut page = json::list(body, &WANTED, entries, &mut service)?;
-    let named: HashSet<CustomerGuid> = page
-        .items
-        .iter()
-        .filter(|service| service.tenant.is_some())
-        .map(|service| service.guid)
-        .collect();
-    let mut seen = HashSet::new();
+    let mut named = HashSet::<CustomerGuid>::with_capacity(page.items.len());
+    let with_tenant = page.items.iter().filter(|service| service.tenant.is_some());
+    named.extend(with_tenant.map(|service| service.guid));
+    let mut seen = HashSet::with_capacity(page.items.len());
     page.items.retain(|service| {
         (service.tenant.is_some() || !named.contains(&service.guid))
             && seen.insert((service.guid, service.tenant))
@@ -50,7 +46,7 @@ pub fn services(
 ///
 /// # Errors
 /// A stable reason, when one of these is missing.
-pub fn service(value: &Value) -> Result<Service, &'static str> {
+pub fn service(value: &Node<'_>) -> Result<Service, &'static str> {
     let guid = json::guid(value, "UmpCustomerGuid").or_else(|| json::guid(value, "Id"));
     let guid = guid
         .and_then(|guid| CustomerGuid::parse(&guid).ok())
@@ -68,7 +64,7 @@ pub fn service(value: &Value) -> Result<Service, &'static str> {
 
 /// Reads the tenant. Null, empty and the all-zero GUID mean no tenant (Direct Routing); any other text must
 /// be a GUID.
-fn tenant(value: &Value) -> Result<Option<TenantId>, &'static str> {
+fn tenant(value: &Node<'_>) -> Result<Option<TenantId>, &'static str> {
     let Some(given) = field(value, "MsTenantId") else {
         return Ok(None);
     };
@@ -99,7 +95,7 @@ pub fn count_numbers(body: &[u8]) -> Result<u64, Malformed> {
             total
                 .or_else(|| {
                     field(&answer, "data")
-                        .and_then(Value::as_array)
+                        .and_then(Node::as_list)
                         .map(|data| data.len() as u64)
                 })
                 .ok_or(Malformed::NotAList)

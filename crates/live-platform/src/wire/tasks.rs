@@ -1,12 +1,11 @@
 //! Reads task ids (C-7), tasks (platform-facts.md 5) and result envelopes (C-11).
 
-use oc_domain::model::{Task, TaskState};
-use oc_domain::names::{CustomerGuid, TaskId};
-use serde_json::Value;
-
 use super::json::{self, Malformed, field, text};
+use super::node::Node;
 use crate::secrets::Secrets;
 use crate::text::bounded;
+use oc_domain::model::{Task, TaskState};
+use oc_domain::names::{CustomerGuid, TaskId};
 
 /// How many messages of a task are kept.
 const MESSAGES: usize = 20;
@@ -18,7 +17,7 @@ const MESSAGES: usize = 20;
 /// When it holds no task id.
 pub fn task_id(body: &[u8]) -> Result<TaskId, Malformed> {
     let text = match json::value(body) {
-        Ok(Value::String(text)) => Some(text),
+        Ok(Node::Text(text)) => Some(text.into_owned()),
         Ok(answer) => {
             let answer = sole(&answer);
             ["jobId", "taskId", "id"]
@@ -43,7 +42,7 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     let status = text(answer, "status", 60).ok_or(Malformed::Lacks("a status"))?;
     let state = state(&status);
     let mut messages = Vec::new();
-    let all = field(answer, "executionMessages").and_then(Value::as_array);
+    let all = field(answer, "executionMessages").and_then(Node::as_list);
     for item in all.into_iter().flatten().take(MESSAGES) {
         let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else {
             continue;
@@ -59,17 +58,17 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
         ));
     }
     if matches!(state, TaskState::Failed | TaskState::Ended) && messages.is_empty() {
-        let details = field(answer, "details").and_then(Value::as_array);
+        let details = field(answer, "details").and_then(Node::as_list);
         messages.extend(
             details
                 .into_iter()
                 .flatten()
-                .filter_map(Value::as_str)
+                .filter_map(Node::as_str)
                 .take(MESSAGES)
                 .map(|said| format!("Details: {}", bounded(&secrets.shown(said), 280))),
         );
     }
-    let output = field(answer, "outputData").unwrap_or(&Value::Null);
+    let output = field(answer, "outputData").unwrap_or(&Node::Null);
     let service = json::guid(output, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok());
     Ok(Task {
         id: id.clone(),
@@ -115,8 +114,8 @@ fn state(status: &str) -> TaskState {
 }
 
 /// Unwraps an array with one element.
-fn sole(value: &Value) -> &Value {
-    match value.as_array().map(Vec::as_slice) {
+fn sole<'v, 'a>(value: &'v Node<'a>) -> &'v Node<'a> {
+    match value.as_list() {
         Some([only]) => only,
         _ => value,
     }
@@ -149,9 +148,9 @@ pub fn failed_surely(body: &[u8]) -> bool {
             .any(|bad| text.trim().to_lowercase().starts_with(bad))
     };
     match field(answer, "status") {
-        Some(Value::String(text)) if !text.trim().is_empty() => failure(text),
-        Some(Value::Bool(false)) => true,
-        Some(Value::Number(number)) if number.as_i64().is_some_and(|status| status >= 300) => true,
+        Some(Node::Text(text)) if !text.trim().is_empty() => failure(text),
+        Some(Node::Bool(false)) => true,
+        Some(Node::Number(number)) if number.as_i64().is_some_and(|status| status >= 300) => true,
         _ => json::boolean(answer, "succeeded").or_else(|| json::boolean(answer, "success")) == Some(false),
     }
 }
@@ -164,13 +163,13 @@ pub fn envelope(body: &[u8], secrets: &Secrets) -> Result<(), String> {
     };
     let answer = sole(&answer);
     let by_status = || match field(answer, "status") {
-        Some(Value::Bool(yes)) => Some(*yes),
+        Some(Node::Bool(yes)) => Some(*yes),
         // Some envelopes repeat the HTTP status.
-        Some(Value::Number(number)) => number
+        Some(Node::Number(number)) => number
             .as_i64()
             .filter(|status| *status >= 100)
             .map(|status| status < 300),
-        Some(Value::String(text)) => Some(
+        Some(Node::Text(text)) => Some(
             ["success", "succeeded", "ok", "true", "queued"]
                 .iter()
                 .any(|good| text.trim().eq_ignore_ascii_case(good)),
