@@ -2,6 +2,8 @@
 //! lacks.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,7 +12,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
+use tower::Service;
 use tower::filter::FilterLayer;
+use tower::layer::layer_fn;
 use tower::limit::ConcurrencyLimitLayer;
 
 use crate::cli;
@@ -99,12 +103,12 @@ impl Clients {
         let unusable = "can't use the API server's address or credentials";
         let for_lease = ClientBuilder::try_from(config.clone())
             .context(unusable)?
+            .with_layer(&layer_fn(Timed))
             .with_layer(calls)
             .build();
-        let client = fenced(config, leadership.clone(), calls).context(unusable)?;
         Ok(Self {
-            client: timed(client),
-            for_lease: timed(for_lease),
+            client: fenced(config, leadership.clone(), calls).context(unusable)?,
+            for_lease,
             address,
         })
     }
@@ -266,26 +270,57 @@ fn is_transient(error: &kube::Error) -> bool {
     }
 }
 
-/// A client that learns the API server's time from its responses.
-fn timed(client: Client) -> Client {
-    let namespace = client.default_namespace().to_owned();
-    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        let client = client.clone();
-        async move {
-            let asked = clock::since_start();
-            let answer = client.send(request).await?;
+/// A service that learns the API server's time from its responses.
+struct Timed<S>(S);
+
+impl<S, A, B> Service<http::Request<A>> for Timed<S>
+where
+    S: Service<http::Request<A>, Response = http::Response<B>>,
+    S::Future: Unpin,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TimedFuture<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<A>) -> Self::Future {
+        let asked = clock::since_start();
+        TimedFuture {
+            answer: self.0.call(request),
+            asked,
+        }
+    }
+}
+
+/// The response to a request, and the monotonic time of the request.
+struct TimedFuture<F> {
+    answer: F,
+    asked: Duration,
+}
+
+impl<F, B, E> Future for TimedFuture<F>
+where
+    F: Future<Output = Result<http::Response<B>, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let answer = Pin::new(&mut self.answer).poll(context);
+        if let Poll::Ready(Ok(answer)) = &answer {
             let date = answer.headers().get(http::header::DATE).and_then(|date| {
                 jiff::fmt::rfc2822::DateTimeParser::new()
                     .parse_timestamp(date.as_bytes())
                     .ok()
             });
             if let Some(date) = date {
-                clock::heard(clock::time(date), asked);
+                clock::heard(clock::time(date), self.asked);
             }
-            Ok::<_, kube::Error>(answer)
         }
-    });
-    Client::new(service, namespace)
+        answer
+    }
 }
 
 /// A client that limits its requests and, unless this replica leads, lets only reads pass. Leadership is
@@ -298,6 +333,7 @@ fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Cl
         Ok::<_, String>(request)
     });
     Ok(ClientBuilder::try_from(config)?
+        .with_layer(&layer_fn(Timed))
         .with_layer(calls)
         .with_layer(&writes_of_the_leader)
         .with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE))

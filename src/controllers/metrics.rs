@@ -1,5 +1,6 @@
 //! What passes and calls report to the metrics, as it happens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use live_platform::{CallOutcome, Endpoint, Observer};
@@ -102,9 +103,16 @@ pub trait MetricsSink: Send + Sync {
     /// A status could not be written.
     fn status_unwritten(&self, _kind: Kind) {}
     /// A call to a platform finished.
-    fn call_finished(&self, _platform: &str, _endpoint: Endpoint, _outcome: CallOutcome, _took: Duration) {}
+    fn call_finished(
+        &self,
+        _platform: &Arc<str>,
+        _endpoint: Endpoint,
+        _outcome: CallOutcome,
+        _took: Duration,
+    ) {
+    }
     /// The budget of a platform changed state.
-    fn budget(&self, _platform: &str, _news: BudgetEvent) {}
+    fn budget(&self, _platform: &Arc<str>, _news: BudgetEvent) {}
 }
 
 /// A sink that counts nothing.
@@ -112,8 +120,8 @@ impl MetricsSink for () {}
 
 /// Reports the calls of one platform.
 pub(crate) struct Calls {
-    pub(crate) metrics: std::sync::Arc<dyn MetricsSink>,
-    pub(crate) platform: String,
+    pub(crate) metrics: Arc<dyn MetricsSink>,
+    pub(crate) platform: Arc<str>,
 }
 
 impl Observer for Calls {

@@ -231,9 +231,10 @@ fn make(
             format!("The operator can't set up the connection: {}.", error.message()),
         )
     };
+    let platform = Arc::<str>::from(object.name_any());
     let calls = Arc::new(Calls {
         metrics: Arc::clone(&context.metrics),
-        platform: object.name_any(),
+        platform: Arc::clone(&platform),
     });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
     let limits = limits(context, object);
@@ -241,10 +242,9 @@ fn make(
         || Room::new(limits),
         |place| context.connections.room(&place, limits),
     );
-    let platform = object.name_any();
     let (for_budget, for_inventory): (Weak<Context>, Weak<Context>) =
         (Arc::downgrade(context), Arc::downgrade(context));
-    let name = platform.clone();
+    let name = Arc::clone(&platform);
     let budget = Budget::sharing(room, move |news| {
         let Some(context) = for_budget.upgrade() else {
             return;

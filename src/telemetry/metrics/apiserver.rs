@@ -6,10 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Uri};
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use smallvec::SmallVec;
 use tower::{Layer, Service};
 
 use crate::runtime::clock;
@@ -19,7 +20,18 @@ use crate::telemetry::metrics::families::{Histograms, histograms, register};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByCode {
     verb: &'static str,
-    code: String,
+    code: Code,
+}
+
+/// The status of the response; `None` when there was none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Code(Option<StatusCode>);
+
+impl EncodeLabelValue for Code {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let code = self.0.as_ref().map_or("none", StatusCode::as_str);
+        EncodeLabelValue::encode(&code, encoder)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,11 +86,11 @@ pub struct CountedService<S> {
 impl<S, A, B> Service<Request<A>> for CountedService<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
-    S::Future: Send + 'static,
+    S::Future: Unpin,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Future = CountedFuture<S::Future>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -92,19 +104,39 @@ where
             begun: clock::since_start(),
             code: None,
         });
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let mut call = call;
-            let answer = answer.await;
-            if let (Some(call), Ok(answer)) = (&mut call, &answer) {
-                call.code = Some(answer.status());
-            }
-            answer
-        })
+        CountedFuture {
+            answer: self.inner.call(request),
+            call,
+        }
+    }
+}
+
+/// The response to a request that is counted.
+#[derive(Debug)]
+pub struct CountedFuture<F> {
+    answer: F,
+    call: Option<CountedCall>,
+}
+
+impl<F, B, E> Future for CountedFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let answer = Pin::new(&mut self.answer).poll(context);
+        if let Poll::Ready(answer) = &answer
+            && let Some(mut call) = self.call.take()
+        {
+            call.code = answer.as_ref().ok().map(Response::status);
+        }
+        answer
     }
 }
 
 /// One request, counted when it ends, also when it is dropped: the caller may have a deadline.
+#[derive(Debug)]
 struct CountedCall {
     families: Families,
     verb: &'static str,
@@ -114,12 +146,11 @@ struct CountedCall {
 
 impl Drop for CountedCall {
     fn drop(&mut self) {
-        let code = self.code.as_ref().map_or("none", StatusCode::as_str).to_owned();
         self.families
             .calls
             .get_or_create(&ByCode {
                 verb: self.verb,
-                code,
+                code: Code(self.code),
             })
             .inc();
         self.families
@@ -151,7 +182,7 @@ fn verb(method: &Method, uri: &Uri) -> &'static str {
 
 /// Whether the path is a collection: all objects of a kind, in one namespace or in all.
 fn is_collection(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let parts: SmallVec<[&str; 8]> = path.split('/').filter(|part| !part.is_empty()).collect();
     let below = match parts.as_slice() {
         ["api", _version, below @ ..] | ["apis", _, _version, below @ ..] => below,
         _ => return false,
@@ -207,12 +238,14 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_counted_however_it_ends() {
         let calls = ApiCalls::counted(&[1.0]);
-        let mut service = calls.layer(tower::service_fn(|request: Request<()>| async move {
-            match request.uri().path() {
-                "/version" => Ok(Response::builder().status(429).body(()).unwrap()),
-                "/lost" => Err("lost"),
-                _ => std::future::pending().await,
-            }
+        let mut service = calls.layer(tower::service_fn(|request: Request<()>| {
+            Box::pin(async move {
+                match request.uri().path() {
+                    "/version" => Ok(Response::builder().status(429).body(()).unwrap()),
+                    "/lost" => Err("lost"),
+                    _ => std::future::pending().await,
+                }
+            })
         }));
         let mut ask = |path: &str| service.call(Request::get(path).body(()).unwrap());
         assert!(ask("/version").await.is_ok());
@@ -222,15 +255,16 @@ mod tests {
         // Not even started.
         drop(ask("/never"));
         let families = calls.0.unwrap();
-        let count = |code: &str| {
+        let count = |code: Option<StatusCode>| {
             families
                 .calls
                 .get_or_create(&ByCode {
                     verb: "get",
-                    code: code.into(),
+                    code: Code(code),
                 })
                 .get()
         };
-        assert_eq!((count("429"), count("none")), (1, 3));
+        let throttled = Some(StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!((count(throttled), count(None)), (1, 3));
     }
 }

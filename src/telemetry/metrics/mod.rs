@@ -12,6 +12,7 @@ mod process;
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use live_platform::{CallOutcome, Endpoint};
@@ -63,10 +64,10 @@ labels! {
     ByKind { kind: &'static str }
     ByOutcome { kind: &'static str, outcome: &'static str }
     ByPriority { priority: &'static str }
-    ByPlatform { platform: String }
-    ByCall { platform: String, call: &'static str }
-    ByAnswer { platform: String, call: &'static str, outcome: &'static str }
-    ByReason { platform: String, reason: String }
+    ByPlatform { platform: Arc<str> }
+    ByCall { platform: Arc<str>, call: &'static str }
+    ByAnswer { platform: Arc<str>, call: &'static str, outcome: &'static str }
+    ByReason { platform: Arc<str>, reason: String }
 }
 
 /// Creates a series, with nothing counted yet.
@@ -187,17 +188,13 @@ impl Metrics {
         let mut platforms = self.platforms();
         if !platforms.contains(platform) {
             platforms.insert(platform.to_owned());
-            begin(
-                &self.budget_wait,
-                &ByPlatform {
-                    platform: platform.to_owned(),
-                },
-            );
+            let platform = || Arc::from(platform);
+            begin(&self.budget_wait, &ByPlatform { platform: platform() });
             for reason in OPENED {
                 begin(
                     &self.circuit_opened,
                     &ByReason {
-                        platform: platform.to_owned(),
+                        platform: platform(),
                         reason: reason.to_string(),
                     },
                 );
@@ -220,7 +217,7 @@ impl Metrics {
     }
 
     fn forget(&self, platform: &str) {
-        let platform = || platform.to_owned();
+        let platform = || Arc::from(platform);
         self.budget_wait.remove(&ByPlatform { platform: platform() });
         for reason in Reason::ALL {
             self.circuit_opened.remove(&ByReason {
@@ -284,12 +281,12 @@ impl MetricsSink for Metrics {
             .inc();
     }
 
-    fn call_finished(&self, platform: &str, endpoint: Endpoint, outcome: CallOutcome, took: Duration) {
+    fn call_finished(&self, platform: &Arc<str>, endpoint: Endpoint, outcome: CallOutcome, took: Duration) {
         self.meet(platform);
-        let (platform, call) = (platform.to_owned(), endpoint.label());
+        let (platform, call) = (Arc::clone(platform), endpoint.label());
         self.calls
             .get_or_create(&ByAnswer {
-                platform: platform.clone(),
+                platform: Arc::clone(&platform),
                 call,
                 outcome: outcome.label(),
             })
@@ -299,9 +296,9 @@ impl MetricsSink for Metrics {
             .observe(took.as_secs_f64());
     }
 
-    fn budget(&self, platform: &str, news: BudgetEvent) {
+    fn budget(&self, platform: &Arc<str>, news: BudgetEvent) {
         self.meet(platform);
-        let platform = platform.to_owned();
+        let platform = Arc::clone(platform);
         match news {
             BudgetEvent::Back => {}
             BudgetEvent::Opened(reason) => {

@@ -117,10 +117,15 @@ async fn the_series_of_a_platform_go_with_it() {
             CallOutcome::Answered(429),
             CallOutcome::Lost,
         ] {
-            metrics.call_finished(name, Endpoint::Services, outcome, Duration::from_millis(20));
+            metrics.call_finished(
+                &name.into(),
+                Endpoint::Services,
+                outcome,
+                Duration::from_millis(20),
+            );
         }
-        metrics.budget(name, BudgetEvent::Opened(Reason::Throttled));
-        metrics.budget(name, BudgetEvent::Waited(Duration::ZERO));
+        metrics.budget(&name.into(), BudgetEvent::Opened(Reason::Throttled));
+        metrics.budget(&name.into(), BudgetEvent::Waited(Duration::ZERO));
     }
     let text = metrics.text(Snapshot::of(&context)).unwrap();
     assert!(
@@ -136,7 +141,7 @@ async fn the_series_of_a_platform_go_with_it() {
         text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#),
         "{text}"
     );
-    metrics.call_finished("gone", Endpoint::Task, CallOutcome::Lost, Duration::ZERO);
+    metrics.call_finished(&"gone".into(), Endpoint::Task, CallOutcome::Lost, Duration::ZERO);
     let text = metrics.text(Snapshot::of(&context)).unwrap();
     assert!(
         !text.contains(r#"platform="gone""#),
