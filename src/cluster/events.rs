@@ -13,19 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::PostParams;
-use kube::core::Request;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::core::response::StatusCause;
 use kube::{Client, Resource};
 use oc_domain::events::{EventMessage, Severity};
 use oc_domain::time::Time;
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::cluster::key::ObjectKey;
+use crate::cluster::send::{create, send_only};
 use crate::cluster::stores::{KnownResource, for_kind, key_of};
 use crate::runtime::clock;
 use line::{Line, PendingEvents, Subject};
@@ -241,7 +240,7 @@ impl Shared {
         let namespace = namespace_for(&waiting.about.key);
         for message in &waiting.messages {
             let event = self.event(&waiting.about, waiting.at, message);
-            match tokio::time::timeout(TO_WRITE, write(&self.client, namespace, &event)).await {
+            match tokio::time::timeout(TO_WRITE, write(&self.client, namespace, event)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     self.drop_events(WriteFailure::of(&error), namespace, 1, &error.to_string());
@@ -276,55 +275,95 @@ impl Shared {
         }
     }
 
-    fn event(&self, about: &Subject, at: Time, message: &EventMessage) -> Event {
+    /// Returns an event as the API server reads it.
+    fn event(&self, about: &Subject, at: Time, message: &EventMessage) -> Vec<u8> {
         let (key, namespace) = (&about.key, namespace_for(&about.key));
         // Each event gets a unique name. A long object name is cut so that the whole name stays within the
         // limit.
-        let object: String = key.name().chars().take(200).collect();
-        let unique = uuid::Uuid::new_v4().simple().to_string();
-        let name = format!("{}.{}", object.trim_end_matches(['.', '-']), &unique[..16]);
-        Event {
-            metadata: ObjectMeta {
-                name: Some(name),
-                namespace: Some(namespace.to_owned()),
-                ..ObjectMeta::default()
+        let end = key
+            .name()
+            .char_indices()
+            .nth(200)
+            .map_or(key.name().len(), |(at, _)| at);
+        let object = key.name()[..end].trim_end_matches(['.', '-']);
+        let mut unique = [0; 32];
+        let unique = &uuid::Uuid::new_v4().simple().encode_lower(&mut unique)[..16];
+        let (api_version, kind) = for_kind!(key.kind(), K => (K::api_version(&()), K::kind(&())));
+        let event = NewEvent {
+            api_version: "events.k8s.io/v1",
+            kind: "Event",
+            metadata: NewEventMeta {
+                name: format_args!("{object}.{unique}"),
+                namespace,
             },
-            event_time: Some(MicroTime(clock::timestamp(at))),
-            reporting_controller: Some(CONTROLLER.to_owned()),
-            reporting_instance: Some(self.instance.clone()),
-            action: Some(message.event.action().to_owned()),
-            reason: Some(message.event.to_string()),
-            note: Some(message.text.clone()),
-            regarding: Some(reference(about)),
-            type_: Some(match message.event.severity() {
-                Severity::Normal => "Normal".to_owned(),
-                Severity::Warning => "Warning".to_owned(),
-            }),
-            ..Event::default()
-        }
+            event_time: MicroTime(clock::timestamp(at)),
+            reporting_controller: CONTROLLER,
+            reporting_instance: &self.instance,
+            action: message.event.action(),
+            reason: format_args!("{}", message.event),
+            note: &message.text,
+            regarding: Regarding {
+                api_version: &api_version,
+                kind: &kind,
+                name: key.name(),
+                namespace: Some(key.namespace()).filter(|namespace| !namespace.is_empty()),
+                uid: about.uid.as_deref(),
+            },
+            type_: match message.event.severity() {
+                Severity::Normal => "Normal",
+                Severity::Warning => "Warning",
+            },
+        };
+        let mut text = Vec::with_capacity(ROOM);
+        // Texts can always be written, and so can anything to memory.
+        let _written = serde_json::to_writer(&mut text, &event);
+        text
     }
 }
 
-/// The reference that an event uses for an object.
-fn reference(about: &Subject) -> ObjectReference {
-    let (api_version, kind) = for_kind!(about.key.kind(), K => (K::api_version(&()), K::kind(&())));
-    ObjectReference {
-        api_version: Some(api_version.into_owned()),
-        kind: Some(kind.into_owned()),
-        name: Some(about.key.name().to_owned()),
-        namespace: Some(about.key.namespace().to_owned()).filter(|namespace| !namespace.is_empty()),
-        uid: about.uid.as_deref().map(ToOwned::to_owned),
-        ..ObjectReference::default()
-    }
+/// The room for an event: with a note of the usual length, its text need not grow.
+const ROOM: usize = 1 << 10;
+
+/// An `Event` that is about to be written, without a copy of what it says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewEvent<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    metadata: NewEventMeta<'a>,
+    event_time: MicroTime,
+    reporting_controller: &'a str,
+    reporting_instance: &'a str,
+    action: &'a str,
+    reason: std::fmt::Arguments<'a>,
+    note: &'a str,
+    regarding: Regarding<'a>,
+    #[serde(rename = "type")]
+    type_: &'a str,
 }
 
-/// Writes one event. The response is the same event again, so it is not parsed.
-async fn write(client: &Client, namespace: &str, event: &Event) -> Result<(), kube::Error> {
-    let written = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
-    let request = Request::new(Event::url_path(&(), Some(namespace)))
-        .create(&PostParams::default(), written)
-        .map_err(kube::Error::BuildRequest)?;
-    client.request_text(request).await.map(|_| ())
+#[derive(Serialize)]
+struct NewEventMeta<'a> {
+    name: std::fmt::Arguments<'a>,
+    namespace: &'a str,
+}
+
+/// The reference to the object that an event is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Regarding<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
+}
+
+/// Writes one event. The response is the same event again, so it is not read.
+async fn write(client: &Client, namespace: &str, event: Vec<u8>) -> Result<(), kube::Error> {
+    send_only(client, create(Event::url_path(&(), Some(namespace)), event)?).await
 }
 
 #[cfg(test)]
@@ -349,6 +388,7 @@ mod tests {
         for event in events::Event::ALL {
             let message = EventMessage::new(event, "ü".repeat(2000));
             let made = recorder.0.event(&long, Time(0), &message);
+            let made: Event = serde_json::from_slice(&made).unwrap();
             let name = made.metadata.name.unwrap();
             assert!(name.len() <= 253 && !name.contains(".."), "{name}");
             assert!(made.note.unwrap().len() <= 1024);
@@ -361,6 +401,7 @@ mod tests {
         let cluster = about(ObjectKey::platform("default"));
         let message = EventMessage::new(events::Event::Throttled, "x");
         let cluster = recorder.0.event(&cluster, Time(0), &message);
+        let cluster: Event = serde_json::from_slice(&cluster).unwrap();
         assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
         assert_eq!(cluster.regarding.unwrap().namespace, None);
     }

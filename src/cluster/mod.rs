@@ -11,6 +11,7 @@
 
 pub(crate) mod address;
 pub(crate) mod cache;
+pub(crate) mod changes;
 pub mod decode;
 pub mod election;
 pub mod events;
@@ -27,6 +28,7 @@ pub(crate) mod records;
 pub mod reflector;
 pub mod scope;
 pub(crate) mod secrets;
+pub(crate) mod send;
 pub mod status;
 pub mod store;
 pub(crate) mod stores;

@@ -6,18 +6,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Patch, PatchParams};
-use kube::core::Request;
 use kube::{Client, ResourceExt};
 use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
+use serde::de::Error as _;
 use serde_json::{Value, json};
 
+use crate::cluster::changes;
 use crate::cluster::decode::lean;
 use crate::cluster::managed::ManagedResource;
 use crate::cluster::record::{FINALIZER, GUID, OPERATION, intent_text};
+use crate::cluster::send::{merge_patch, send, send_only};
 pub use crate::runtime::driver::WriteError;
 
 /// Our field manager in `managedFields`.
@@ -77,9 +77,9 @@ pub async fn mark<K: ManagedResource>(
     record: &Record,
     id: OperationId,
 ) -> Result<(K, Option<Intent>), WriteError> {
-    let mut finalizers = object.finalizers().to_vec();
-    finalizers.retain(|name| name != FINALIZER);
-    let mut annotations = serde_json::Map::new();
+    let others = object.finalizers().iter().map(String::as_str);
+    let mut finalizers: Vec<&str> = others.filter(|name| *name != FINALIZER).collect();
+    let mut annotations = Annotations::new();
     let mut intent = None;
     match mark {
         Mark::RecordIntent {
@@ -88,7 +88,7 @@ pub async fn mark<K: ManagedResource>(
             tenant,
             place,
         } => {
-            finalizers.push(FINALIZER.to_owned());
+            finalizers.push(FINALIZER);
             let begun = Intent {
                 kind: *kind,
                 id,
@@ -97,62 +97,91 @@ pub async fn mark<K: ManagedResource>(
                 place: place.clone(),
                 sent: Sent::No,
             };
-            annotations.insert(OPERATION.into(), intent_text(&begun).into());
+            annotations.insert(OPERATION, Some(intent_text(&begun)));
             if let Some(guid) = record.guid.as_ref().filter(|_| *kind == OperationKind::Delete) {
-                annotations.insert(GUID.into(), guid.to_string().into());
+                annotations.insert(GUID, Some(guid.to_string()));
             } else if *kind == OperationKind::Create && object.annotations().contains_key(GUID) {
                 // A service created again gets another guid.
-                annotations.insert(GUID.into(), Value::Null);
+                annotations.insert(GUID, None);
             }
             intent = Some(begun);
         }
         Mark::Adopt(guid) => {
-            finalizers.push(FINALIZER.to_owned());
-            annotations.insert(GUID.into(), guid.to_string().into());
-            annotations.insert(OPERATION.into(), Value::Null);
+            finalizers.push(FINALIZER);
+            annotations.insert(GUID, Some(guid.to_string()));
+            annotations.insert(OPERATION, None);
         }
         Mark::AddFinalizer => {
-            finalizers.push(FINALIZER.to_owned());
+            finalizers.push(FINALIZER);
             // Restores the intent of what may be in progress, if somebody removed it.
             if let Some(open) = record.open_intent() {
-                annotations.insert(OPERATION.into(), intent_text(open).into());
+                annotations.insert(OPERATION, Some(intent_text(open)));
             }
         }
         Mark::RemoveFinalizer => {
-            annotations.insert(OPERATION.into(), Value::Null);
+            annotations.insert(OPERATION, None);
         }
     }
-    annotations.retain(|name, value| !value.is_null() || object.annotations().contains_key(name));
-    let mut metadata = json!({ "resourceVersion": object.resource_version(), "finalizers": finalizers });
-    if !annotations.is_empty() {
-        metadata["annotations"] = Value::Object(annotations.clone());
-    }
-    let patch = json!({ "metadata": metadata });
-    let url = K::api(client, object.meta().namespace.as_deref())
-        .resource_url()
-        .to_owned();
-    let request = Request::new(url).patch(&object.name_any(), &params(), &Patch::Merge(patch));
-    let written = answer(client, request).await.map_err(failed)?;
+    annotations.retain(|name, value| value.is_some() || object.annotations().contains_key(*name));
+    let metadata = MarkedMetadata {
+        resource_version: object.meta().resource_version.as_deref(),
+        finalizers: &finalizers,
+        annotations: &annotations,
+    };
+    let patch = text(&MetadataPatch { metadata }).map_err(unwritable)?;
+    let written = answer(client, url_of(object, ""), patch).await.map_err(failed)?;
     match dropped(&written, &finalizers, &annotations) {
         Some(what) => Err(WriteError::Dropped(what)),
         None => Ok((written, intent)),
     }
 }
 
-fn params() -> PatchParams {
-    PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    }
+/// Annotations to set, or to remove.
+type Annotations = BTreeMap<&'static str, Option<String>>;
+
+/// A merge patch of what a mark concerns.
+#[derive(Debug, Serialize)]
+struct MetadataPatch<'a> {
+    metadata: MarkedMetadata<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MarkedMetadata<'a> {
+    resource_version: Option<&'a str>,
+    finalizers: &'a [&'a str],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a Annotations,
+}
+
+/// The room for what is written: a status or a patch seldom has more, so that its text need not grow.
+const ROOM: usize = 2 << 10;
+
+fn text(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(ROOM);
+    serde_json::to_writer(&mut text, value)?;
+    Ok(text)
+}
+
+fn unwritable(error: serde_json::Error) -> WriteError {
+    WriteError::Rejected(error.to_string())
+}
+
+/// The url of a write to an object, or to a part of it.
+fn url_of<K: ManagedResource>(object: &K, part: &str) -> String {
+    let meta = object.meta();
+    let collection = K::url_path(&(), meta.namespace.as_deref());
+    let name = meta.name.as_deref().unwrap_or_default();
+    [&collection, "/", name, part, "?fieldManager=", FIELD_MANAGER].concat()
 }
 
 /// Returns what the API server dropped from a mark that it accepted.
 fn dropped<K: ManagedResource>(
     written: &K,
-    finalizers: &[String],
-    annotations: &serde_json::Map<String, Value>,
+    finalizers: &[&str],
+    annotations: &Annotations,
 ) -> Option<&'static str> {
-    let wanted = finalizers.iter().any(|name| name == FINALIZER);
+    let wanted = finalizers.contains(&FINALIZER);
     if wanted != crate::cluster::record::has_finalizer(written) {
         return Some(if wanted {
             "the finalizer operatorconnect.dev/external"
@@ -163,7 +192,7 @@ fn dropped<K: ManagedResource>(
     let differs = |name: &str| {
         annotations
             .get(name)
-            .is_some_and(|value| value.as_str() != written.annotations().get(name).map(String::as_str))
+            .is_some_and(|value| value.as_ref() != written.annotations().get(name))
     };
     if differs(OPERATION) {
         return Some("the annotation operatorconnect.dev/operation");
@@ -188,7 +217,7 @@ pub async fn status<K: ManagedResource>(
     object: &K,
     status: &impl Serialize,
 ) -> Result<K, WriteError> {
-    let status = to_raw_value(status).map_err(|error| WriteError::Rejected(error.to_string()))?;
+    let status = text(status).map_err(unwritable)?;
     let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
         match write_status(client, &*known, &status).await {
@@ -226,7 +255,7 @@ pub async fn operation<K: ManagedResource>(
             status = json!({});
         }
         status["operation"] = operation.clone();
-        let status = to_raw_value(&status).map_err(|error| WriteError::Rejected(error.to_string()))?;
+        let status = text(&status).map_err(unwritable)?;
         match write_status(client, &known, &status).await {
             Err(WriteError::Conflict) => {}
             other => return other,
@@ -238,46 +267,46 @@ pub async fn operation<K: ManagedResource>(
 async fn write_status<K: ManagedResource>(
     client: &Client,
     known: &K,
-    status: &RawValue,
+    status: &[u8],
 ) -> Result<K, WriteError> {
-    let before = match known.status().map(serde_json::to_string).transpose() {
-        Ok(before) => before.unwrap_or_else(|| "{}".into()),
-        Err(error) => return Err(WriteError::Rejected(error.to_string())),
-    };
-    let Some(status) = changes(&before, status) else {
-        return Ok(known.clone());
-    };
-    let patch = StatusPatch {
-        metadata: Precondition {
-            uid: known.meta().uid.as_deref(),
-            resource_version: known.meta().resource_version.as_deref(),
-        },
-        status,
-    };
-    let url = K::api(client, known.meta().namespace.as_deref())
-        .resource_url()
-        .to_owned();
-    let request =
-        Request::new(url).patch_subresource("status", &known.name_any(), &params(), &Patch::Merge(patch));
-    answer(client, request).await.map_err(failed)
+    match status_patch(known, status).map_err(unwritable)? {
+        Some(patch) => answer(client, url_of(known, "/status"), patch)
+            .await
+            .map_err(failed),
+        None => Ok(known.clone()),
+    }
 }
 
-/// Sends a write and parses the object in the response.
-async fn answer<K: ManagedResource>(
-    client: &Client,
-    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-) -> kube::Result<K> {
-    let text = client
-        .request_text(request.map_err(kube::Error::BuildRequest)?)
-        .await?;
-    serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
+/// The merge patch that makes `status` of the status of this version of an object; `None` if it is that.
+fn status_patch<K: ManagedResource>(known: &K, status: &[u8]) -> serde_json::Result<Option<Vec<u8>>> {
+    let before = match known.status() {
+        Some(before) => text(before)?,
+        None => b"{}".to_vec(),
+    };
+    let metadata = Precondition {
+        uid: known.meta().uid.as_deref(),
+        resource_version: known.meta().resource_version.as_deref(),
+    };
+    let mut patch = text(&StatusPatch { metadata })?;
+    patch.pop();
+    patch.extend_from_slice(b",\"status\":");
+    let differs = changes::write(&before, status, &mut patch);
+    patch.push(b'}');
+    Ok(differs.then_some(patch))
 }
 
-/// A merge patch of a status, for one version of an object.
+/// Sends a merge patch and parses the object in the response.
+async fn answer<K: ManagedResource>(client: &Client, url: String, patch: Vec<u8>) -> kube::Result<K> {
+    let body = send(client, merge_patch(url, patch)?).await?;
+    let text = std::str::from_utf8(&body).map_err(serde_json::Error::custom);
+    text.and_then(|text| serde_json::from_str(&lean(text)))
+        .map_err(kube::Error::SerdeError)
+}
+
+/// The beginning of a merge patch of a status, for one version of an object. The changes are appended.
 #[derive(Debug, Serialize)]
 struct StatusPatch<'a> {
     metadata: Precondition<'a>,
-    status: Cow<'a, RawValue>,
 }
 
 /// The version of the object that the patch is for.
@@ -286,50 +315,6 @@ struct StatusPatch<'a> {
 struct Precondition<'a> {
     uid: Option<&'a str>,
     resource_version: Option<&'a str>,
-}
-
-/// The name of a field, without a copy unless it has escapes.
-#[derive(Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(transparent)]
-struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// Returns what to merge into `before` to get `after` (RFC 7386), if anything. Values are compared and passed
-/// on as texts: most fields of a status have not changed, and a list that has is replaced as a whole. No
-/// library does this: those for JSON produce patches of another kind (RFC 6902), which fail where this one
-/// states the desired value.
-fn changes<'a>(before: &'a str, after: &'a RawValue) -> Option<Cow<'a, RawValue>> {
-    type Fields<'a> = BTreeMap<FieldName<'a>, &'a RawValue>;
-    if before == after.get() {
-        return None;
-    }
-    let (Ok(old), Ok(new)) = (
-        serde_json::from_str::<Fields<'a>>(before),
-        serde_json::from_str::<Fields<'a>>(after.get()),
-    ) else {
-        return Some(Cow::Borrowed(after));
-    };
-    let value_in =
-        |fields: &Fields<'a>, name| fields.get(name).copied().filter(|value| value.get() != "null");
-    let mut all = BTreeMap::new();
-    for name in old.keys() {
-        if value_in(&old, name).is_some() && value_in(&new, name).is_none() {
-            all.insert(name, Cow::Borrowed(RawValue::NULL));
-        }
-    }
-    for name in new.keys() {
-        let Some(value) = value_in(&new, name) else {
-            continue;
-        };
-        let change = match value_in(&old, name) {
-            Some(before) => changes(before.get(), value),
-            None => Some(Cow::Borrowed(value)),
-        };
-        if let Some(change) = change {
-            all.insert(name, change);
-        }
-    }
-    // What was read as JSON can be written as JSON.
-    (!all.is_empty()).then(|| to_raw_value(&all).map_or(Cow::Borrowed(after), Cow::Owned))
 }
 
 /// Writes only the conditions, for an object whose other fields can't be read, provided that it is the
@@ -343,24 +328,14 @@ pub async fn conditions<K: ManagedResource>(
     conditions: &[Condition],
     generation: i64,
 ) -> Result<(), WriteError> {
-    let api = K::api(client, object.meta().namespace.as_deref());
     let patch = json!({
         "metadata": {"uid": object.meta().uid, "resourceVersion": object.resource_version()},
         "status": {"observedGeneration": generation, "conditions": conditions},
     });
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
-        ..PatchParams::default()
-    };
+    let patch = text(&patch).map_err(unwritable)?;
     // The response is not parsed as an object: this one can't be.
-    let request = Request::new(api.resource_url()).patch_subresource(
-        "status",
-        &object.name_any(),
-        &params,
-        &Patch::Merge(patch),
-    );
-    let request = request.map_err(|error| WriteError::Rejected(error.to_string()))?;
-    client.request_text(request).await.map(|_| ()).map_err(failed)
+    let request = merge_patch(url_of(object, "/status"), patch).map_err(failed)?;
+    send_only(client, request).await.map_err(failed)
 }
 
 /// The parts that only we write: our marks and the status.
@@ -425,86 +400,6 @@ pub async fn create<K: ManagedResource>(client: &Client, object: &K) -> Result<K
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    fn any_value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            any::<bool>().prop_map(Value::from),
-            (0i64..3).prop_map(Value::from),
-            "[ab]{0,2}".prop_map(Value::from)
-        ];
-        leaf.prop_recursive(3, 24, 4, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                proptest::collection::btree_map("[abc]", inner, 0..4)
-                    .prop_map(|map| Value::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-
-    /// RFC 7386, by its pseudo code.
-    fn merged(target: Value, patch: &Value) -> Value {
-        let Value::Object(patch) = patch else {
-            return patch.clone();
-        };
-        let mut target = if let Value::Object(target) = target {
-            target
-        } else {
-            serde_json::Map::new()
-        };
-        for (name, value) in patch {
-            if value.is_null() {
-                target.remove(name);
-            } else {
-                let before = target.remove(name).unwrap_or(Value::Null);
-                target.insert(name.clone(), merged(before, value));
-            }
-        }
-        Value::Object(target)
-    }
-
-    /// Whether one side has an object where the other has something else: a merge patch can't turn a text
-    /// into an empty object.
-    fn object_map() -> impl Strategy<Value = Value> {
-        proptest::collection::btree_map("[abcd]", any_value(), 0..5)
-            .prop_map(|map| Value::Object(map.into_iter().collect()))
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_stood_there_becomes_what_is_wanted(before in object_map(), after in object_map()) {
-            match difference(&before, &after) {
-                None => prop_assert_eq!(before, after),
-                Some(patch) => prop_assert_eq!(merged(before, &patch), after),
-            }
-        }
-    }
-
-    fn difference(before: &Value, after: &Value) -> Option<Value> {
-        let after = to_raw_value(after).unwrap();
-        let before = before.to_string();
-        let patch = changes(&before, &after)?;
-        Some(serde_json::from_str(patch.get()).unwrap())
-    }
-
-    #[test]
-    fn what_is_no_more_is_taken_away_by_name() {
-        let before = json!({"operation": {"id": "1", "outcome": "Failed", "messages": ["x"]}, "licenseType": "OC Essential", "same": [1], "a\"b": 1});
-        let after =
-            json!({"operation": {"id": "2", "taskId": "wst_1"}, "same": [1], "none": null, "a\"b": 2});
-        let patch = json!({"operation": {"id": "2", "taskId": "wst_1", "outcome": null, "messages": null}, "licenseType": null, "a\"b": 2});
-        assert_eq!(difference(&before, &after), Some(patch));
-        assert_eq!(difference(&after, &after), None);
-        let (one, other) = (
-            json!({"list": [{"a": 1}, {"b": null}]}),
-            json!({"list": [{"a": 1}]}),
-        );
-        assert_eq!(
-            difference(&one, &other),
-            Some(other),
-            "a list is replaced as a whole"
-        );
-    }
 
     #[test]
     fn an_answer_says_what_became_of_a_write_or_it_is_none() {
