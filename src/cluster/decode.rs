@@ -6,6 +6,7 @@
 //! Nothing is decided for such an object, and only its conditions are written.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +57,53 @@ impl<'de, K: Decode> Deserialize<'de> for Read<K> {
         // Keep the raw text, so that a valid object is parsed only once.
         let raw = Box::<RawValue>::deserialize(from)?;
         Ok(read(raw.get()))
+    }
+}
+
+/// One object of a watch, not parsed yet: most of what a watch delivers are our own writes, which are known.
+#[derive(Clone, Debug)]
+pub struct Unread<K> {
+    text: Box<RawValue>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<'de, K> Deserialize<'de> for Unread<K> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self {
+            text: Box::<RawValue>::deserialize(from)?,
+            kind: PhantomData,
+        })
+    }
+}
+
+/// Which version of which object it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity<'a> {
+    /// The namespace; `None` for a cluster-scoped object.
+    pub namespace: Option<&'a str>,
+    /// The name.
+    pub name: &'a str,
+    /// The resource version.
+    pub resource_version: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Identified<'a> {
+    #[serde(borrow)]
+    metadata: Identity<'a>,
+}
+
+impl<K: Decode> Unread<K> {
+    /// Returns which version of which object it is, if that can be read without the rest.
+    pub fn identity(&self) -> Option<Identity<'_>> {
+        let object: Identified<'_> = serde_json::from_str(self.text.get()).ok()?;
+        Some(object.metadata)
+    }
+
+    /// Parses the object.
+    pub fn read(&self) -> Read<K> {
+        read(self.text.get())
     }
 }
 
@@ -291,6 +339,27 @@ mod tests {
             "{\"metadata\":[\"managedFields\"]}",
         ] {
             assert_eq!(lean(text), text);
+        }
+    }
+
+    #[test]
+    fn which_version_it_is_can_be_told_without_the_rest() {
+        let unread = |text: &str| serde_json::from_str::<Unread<Lead>>(text).unwrap();
+        let text = r#"{"metadata":{"uid":"u","name":"contoso","labels":{"name":"x"},"namespace":"n","resourceVersion":"7"},"spec":{"mode":7},"name":"y"}"#;
+        let read = unread(text);
+        let identity = read.identity().unwrap();
+        assert_eq!(
+            (identity.namespace, identity.name, identity.resource_version),
+            (Some("n"), "contoso", "7")
+        );
+        assert!(read.read().wrong.is_some(), "the rest can't be read");
+        for text in [
+            "{}",
+            "7",
+            r#"{"metadata":{"name":"a"}}"#,
+            r#"{"metadata":{"name":"\n","resourceVersion":"7"}}"#,
+        ] {
+            assert_eq!(unread(text).identity(), None, "{text}");
         }
     }
 

@@ -31,12 +31,17 @@ pub fn qualified_name<K: Resource>(object: &K) -> QualifiedName {
 
 /// Joins a namespace and a name.
 pub fn qualify(namespace: &str, name: &str) -> QualifiedName {
+    with_qualified(namespace, name, |text| Arc::from(text))
+}
+
+/// Joins a namespace and a name, to look something up with them.
+pub fn with_qualified<T>(namespace: &str, name: &str, look: impl FnOnce(&str) -> T) -> T {
     // On the stack unless it is long: keys are made all the time.
     let mut text = SmallVec::<[u8; 128]>::new();
     text.extend_from_slice(namespace.as_bytes());
     text.push(b'/');
     text.extend_from_slice(name.as_bytes());
-    Arc::from(String::from_utf8_lossy(&text))
+    look(&String::from_utf8_lossy(&text))
 }
 
 impl ObjectKey {

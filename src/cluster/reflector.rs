@@ -14,7 +14,7 @@ use kube::Client;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 
-use crate::cluster::decode::{Decode, Read};
+use crate::cluster::decode::{Decode, Read, Unread};
 use crate::cluster::key::{QualifiedName, qualified_name};
 use crate::cluster::store::{Against, Store, StoreEvent, place};
 use crate::cluster::watch_health::WatchHealth;
@@ -72,7 +72,7 @@ impl Backoff {
     }
 }
 
-type WatchEvents<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Read<K>>>> + Send>>;
+type WatchEvents<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Unread<K>>>> + Send>>;
 
 /// The next step.
 #[derive(Debug, PartialEq, Eq)]
@@ -273,7 +273,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
             .watch(&params, &version)
             .map_err(kube::Error::BuildRequest);
         let events = match request {
-            Ok(request) => self.client.request_events::<Read<K>>(request).await,
+            Ok(request) => self.client.request_events::<Unread<K>>(request).await,
             Err(error) => Err(error),
         };
         let mut heard = false;
@@ -327,7 +327,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                 Ok(event) => event?,
                 Err(_) => return Err(silent("the watch showed no sign of life")),
             };
-            let read = match event {
+            let unread = match event {
                 None => return Ok(()),
                 Some(WatchEvent::Error(status)) => return Err(kube::Error::Api(status)),
                 Some(WatchEvent::Bookmark(bookmark)) => {
@@ -335,7 +335,8 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                     version.clone_from(&bookmark.metadata.resource_version);
                     continue;
                 }
-                Some(WatchEvent::Deleted(read)) => {
+                Some(WatchEvent::Deleted(unread)) => {
+                    let read = unread.read();
                     self.reached(&read, version);
                     read.object
                         .and_then(|object| self.store.remove(&object))
@@ -344,9 +345,18 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                     *heard = true;
                     continue;
                 }
-                Some(WatchEvent::Added(read) | WatchEvent::Modified(read)) => read,
+                Some(WatchEvent::Added(unread) | WatchEvent::Modified(unread)) => unread,
             };
             *heard = true;
+            if let Some(identity) = unread.identity() {
+                let namespace = identity.namespace.unwrap_or_default();
+                let reached = identity.resource_version;
+                if self.store.knows(namespace, identity.name, Some(reached)) {
+                    reached.clone_into(version);
+                    continue;
+                }
+            }
+            let read = unread.read();
             self.reached(&read, version);
             take(self.store, read, Against::Versions, &self.tell);
         }

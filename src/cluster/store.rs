@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 
-use crate::cluster::key::{ObjectKey, QualifiedName, qualified_name, qualify};
+use crate::cluster::key::{ObjectKey, QualifiedName, qualified_name, with_qualified};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type ObjectName = (String, String);
@@ -65,11 +65,19 @@ pub fn strip_managed_fields<K: Resource>(mut object: K) -> K {
     object
 }
 
+/// Looks something up by the qualified name of an object.
+fn at<T>(object: &impl Resource, look: impl FnOnce(&str) -> T) -> T {
+    let meta = object.meta();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    with_qualified(namespace, meta.name.as_deref().unwrap_or_default(), look)
+}
+
 fn version<K: Resource>(object: &K) -> u64 {
-    object
-        .meta()
-        .resource_version
-        .as_deref()
+    number(object.meta().resource_version.as_deref())
+}
+
+fn number(version: Option<&str>) -> u64 {
+    version
         .and_then(|version| version.parse().ok())
         .unwrap_or(u64::MAX)
 }
@@ -102,9 +110,19 @@ impl<K: Resource> Store<K> {
 
     /// Returns the newest known version of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read()
-            .get(&qualify(namespace, name))
-            .map(|known| Arc::clone(&known.object))
+        with_qualified(namespace, name, |place| {
+            self.read().get(place).map(|known| Arc::clone(&known.object))
+        })
+    }
+
+    /// Whether [`Store::put`] would not take in this version of an object, because it or a newer one is
+    /// known. The watch delivers each of our own writes after its response.
+    pub fn knows(&self, namespace: &str, name: &str, version: Option<&str>) -> bool {
+        with_qualified(namespace, name, |place| {
+            let objects = self.read();
+            let known = objects.get(place);
+            known.is_some_and(|known| self::version(&*known.object) >= number(version))
+        })
     }
 
     /// Returns the fields of an object that this version of the program can't read, and why. Nothing is
@@ -128,10 +146,8 @@ impl<K: Resource> Store<K> {
     /// Takes in the response to a write. It does not come through the watch, and may arrive after the
     /// deletion of the object: an object that is no longer known stays unknown.
     pub fn apply_response(&self, object: Arc<K>) -> Option<StoreEvent<K>> {
-        let known = self
-            .read()
-            .get(&qualified_name(&*object))
-            .is_some_and(|known| known.object.meta().uid == object.meta().uid);
+        let same = |known: &StoredObject<K>| known.object.meta().uid == object.meta().uid;
+        let known = at(&*object, |place| self.read().get(place).is_some_and(same));
         known
             .then(|| self.put_shared(object, None, Against::Versions))
             .flatten()
@@ -152,30 +168,27 @@ impl<K: Resource> Store<K> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
-        let at = qualified_name(&*object);
         let mut objects = self.write();
-        let before = objects.get(&at).map(|known| Arc::clone(&known.object));
+        let known = at(&*object, |place| objects.get_mut(place));
         // This also holds for another uid: a watch that lags may deliver the predecessor after a response
         // delivered its successor.
         let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
-        match before {
-            Some(known) if against == Against::Versions && newer(&known) => None,
-            before => {
-                objects.insert(
-                    at,
-                    StoredObject {
-                        object: Arc::clone(&object),
-                        wrong: wrong.map(Arc::from),
-                    },
-                );
-                Some(match before {
-                    Some(before) if before.meta().uid == object.meta().uid => {
-                        StoreEvent::Updated(before, object)
-                    }
-                    _ => StoreEvent::Added(object),
-                })
+        let stored = StoredObject {
+            object: Arc::clone(&object),
+            wrong: wrong.map(Arc::from),
+        };
+        let before = match known {
+            Some(known) if against == Against::Versions && newer(&known.object) => return None,
+            Some(known) => Some(std::mem::replace(known, stored).object),
+            None => {
+                objects.insert(qualified_name(&*object), stored);
+                None
             }
-        }
+        };
+        Some(match before {
+            Some(before) if before.meta().uid == object.meta().uid => StoreEvent::Updated(before, object),
+            _ => StoreEvent::Added(object),
+        })
     }
 
     /// Removes a deleted object, unless another object has its name by now.
@@ -253,6 +266,15 @@ mod tests {
             store.put(object("a", "9", "u")).is_none(),
             "the same again is no news"
         );
+        for (name, version, known) in [
+            ("a", "8", true),
+            ("a", "9", true),
+            ("a", "10", false),
+            ("b", "8", false),
+        ] {
+            assert_eq!(store.knows("n", name, Some(version)), known, "{name} {version}");
+        }
+        assert!(!store.knows("n", "a", None) && !store.knows("m", "a", Some("8")));
         assert!(
             matches!(store.put(object("a", "10", "u")), Some(StoreEvent::Updated(_, _))),
             "versions are numbers, not texts"
