@@ -1,5 +1,6 @@
 //! The objects as received from the watches, and how they relate to each other.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -103,14 +104,14 @@ impl Cache {
             .as_ref()
             .map(|lead| (namespace, lead.name.clone()));
         let (platform, tenant, assumed) = match &lead {
-            Some(lead) => self.through_lead(object, lead),
+            Some(lead) => {
+                let (platform, tenant, assumed) = self.through_lead(object, lead);
+                (platform.into(), tenant.map(Cow::Owned), assumed)
+            }
             None => {
-                let platform = object.spec.platform.clone();
-                (
-                    platform.unwrap_or_else(|| oc_api::DEFAULT_PLATFORM.into()),
-                    object.spec.ms_tenant_id.clone(),
-                    false,
-                )
+                let platform = object.spec.platform.as_deref();
+                let tenant = object.spec.ms_tenant_id.as_deref().map(Cow::Borrowed);
+                (platform.unwrap_or(oc_api::DEFAULT_PLATFORM).into(), tenant, false)
             }
         };
         Entry {
@@ -170,7 +171,7 @@ impl Cache {
 /// Returns the index entry of a lead.
 pub fn entry_of_lead(object: &Lead) -> Entry {
     Entry {
-        platform: object.spec.platform.clone(),
+        platform: object.spec.platform.as_str().into(),
         assumed: false,
         tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(),
         short_name: None,

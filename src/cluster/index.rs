@@ -7,6 +7,7 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use oc_domain::names::{TenantId, fold_case};
 use oc_domain::place::Place;
@@ -19,7 +20,7 @@ use crate::cluster::store;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The `LivePlatform` of the object.
-    pub platform: String,
+    pub platform: Arc<str>,
     /// Nothing names the platform: the `Lead` that does is missing, and nothing is recorded. `platform` is
     /// the default then. It must not be recorded, and what it shows proves nothing.
     pub assumed: bool,
@@ -102,13 +103,13 @@ impl Index {
     }
 
     /// Returns the objects of a tenant on all `LivePlatform` objects that point to the same place.
-    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
+    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> FewKeys {
         self.tables().of_tenant(platform, tenant)
     }
 
     /// Returns the objects with a short name on all `LivePlatform` objects that point to the same place,
     /// ignoring case.
-    pub fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
+    pub fn named(&self, platform: &str, name: &str) -> FewKeys {
         self.tables().named(platform, name)
     }
 
@@ -117,14 +118,14 @@ impl Index {
         self.tables().of_lead(lead)
     }
 
-    /// Returns the objects that share a tenant or a short name with this one.
-    pub fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
+    /// Returns the objects that share a tenant or a short name with this one, in order.
+    pub fn neighbours(&self, entry: &Entry) -> FewKeys {
         self.tables().neighbours(entry)
     }
 
     /// Returns the `LivePlatform` of an object, if the object is known.
-    pub fn platform_of(&self, key: &ObjectKey) -> Option<String> {
-        self.tables().entry(key).map(|entry| entry.platform.clone())
+    pub fn platform_of(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        self.tables().entry(key).map(|entry| Arc::clone(&entry.platform))
     }
 
     /// Returns the objects in a namespace, and those that share a tenant or a short name with one of them. It
@@ -143,7 +144,7 @@ impl Index {
 #[derive(Default)]
 struct Tables {
     entries: HashMap<ObjectKey, Entry>,
-    platforms: HashMap<String, PlatformTables>,
+    platforms: HashMap<Arc<str>, PlatformTables>,
     by_lead: HashMap<store::ObjectName, FewKeys>,
     places: HashMap<String, Place>,
     at_place: HashMap<Place, BTreeSet<String>>,
@@ -158,8 +159,8 @@ struct PlatformTables {
     by_name: HashMap<String, FewKeys>,
 }
 
-/// Almost always one, so that it needs no allocation of its own. In order.
-type FewKeys = SmallVec<[ObjectKey; 1]>;
+/// Almost always one, so that it needs no allocation of its own. In order, and each once.
+pub type FewKeys = SmallVec<[ObjectKey; 1]>;
 
 /// A set of keys or names, large or small.
 trait Keys: Default {
@@ -196,6 +197,16 @@ impl Keys for FewKeys {
             self.remove(at);
         }
         self.is_empty()
+    }
+}
+
+/// Looks something up by a short name in the case in which names are compared.
+fn with_folded<T>(name: &str, look: impl FnOnce(&str) -> T) -> T {
+    let mut text = SmallVec::<[u8; 64]>::from_slice(name.as_bytes());
+    text.make_ascii_lowercase();
+    match std::str::from_utf8(&text) {
+        Ok(name) if name.is_ascii() => look(name),
+        _ => look(&fold_case(name)),
     }
 }
 
@@ -275,7 +286,7 @@ impl Tables {
         }
         let before = self.leave(key);
         self.platforms
-            .entry(entry.platform.clone())
+            .entry(Arc::clone(&entry.platform))
             .or_default()
             .put(key, &entry);
         if let Some(lead) = &entry.lead {
@@ -320,31 +331,32 @@ impl Tables {
             .collect()
     }
 
-    fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
+    fn of_tenant(&self, platform: &str, tenant: &TenantId) -> FewKeys {
         let of = self.tables_at(platform).filter_map(|on| on.by_tenant.get(tenant));
         of.flatten().cloned().collect()
     }
 
-    fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
-        let name = fold_case(name);
-        let named = self.tables_at(platform).filter_map(|on| on.by_name.get(&name));
-        named.flatten().cloned().collect()
+    fn named(&self, platform: &str, name: &str) -> FewKeys {
+        with_folded(name, |name| {
+            let named = self.tables_at(platform).filter_map(|on| on.by_name.get(name));
+            named.flatten().cloned().collect()
+        })
     }
 
     fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
         self.by_lead.get(lead).into_iter().flatten().cloned().collect()
     }
 
-    fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
-        let of_tenant = entry
-            .tenant
-            .iter()
-            .flat_map(|tenant| self.of_tenant(&entry.platform, tenant));
-        let named = entry
-            .short_name
-            .iter()
-            .flat_map(|name| self.named(&entry.platform, name));
-        of_tenant.chain(named).collect()
+    fn neighbours(&self, entry: &Entry) -> FewKeys {
+        let of_tenant = entry.tenant.as_ref();
+        let named = entry.short_name.as_deref();
+        let of_tenant = of_tenant.map(|tenant| self.of_tenant(&entry.platform, tenant));
+        let named = named.map(|name| self.named(&entry.platform, name));
+        let mut keys = FewKeys::new();
+        for key in of_tenant.iter().chain(&named).flatten() {
+            keys.put(key);
+        }
+        keys
     }
 }
 

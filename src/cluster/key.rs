@@ -123,4 +123,4 @@ impl std::fmt::Debug for ObjectKey {
 
 /// Objects that share a limit: the objects of one platform. The platform object is in a group of its own,
 /// since it must never wait behind them.
-pub type Group = (Kind, String);
+pub type Group = (Kind, Arc<str>);

@@ -71,7 +71,7 @@ fn policy(platform: &LivePlatform) -> Policy {
     let spec = &platform.spec;
     let record = record(platform);
     Policy {
-        place: address::place(platform).map(|place| place.as_str().to_owned()),
+        place: address::place(platform).map(|place| place.as_str().into()),
         short_name_rule: spec.short_name_rule.into(),
         tenant_lookup: spec.tenant_lookup.is_some(),
         observe_interval: spec.observe_interval.span(),

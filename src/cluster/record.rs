@@ -1,6 +1,7 @@
 //! Parses annotations and status into what a decision reads, and names our annotations.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
@@ -66,10 +67,10 @@ struct Written {
 pub fn intent_text(intent: &Intent) -> String {
     let written = Written {
         kind: intent.kind.as_str().to_owned(),
-        id: intent.id.0.clone(),
+        id: intent.id.0.to_string(),
         start: clock::timestamp(intent.start),
         tenant: intent.tenant.as_ref().map(ToString::to_string),
-        platform: intent.place.clone(),
+        platform: intent.place.as_deref().map(str::to_owned),
     };
     serde_json::to_string(&written).unwrap_or_default()
 }
@@ -85,15 +86,15 @@ fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     };
     // What is read here may be written to status again, which accepts neither longer ids nor years before the
     // first.
-    let id = written.id.chars().take(LONGEST_ID).collect();
+    let id = written.id.chars().take(LONGEST_ID).collect::<String>();
     Some(Intent {
         kind,
-        id: OperationId(id),
+        id: OperationId(id.into()),
         start: clock::time(written.start).max(Time(0)),
         tenant: written.tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
         place: written
             .platform
-            .map(|place| place.chars().take(LONGEST_PLACE).collect()),
+            .map(|place| place.chars().take(LONGEST_PLACE).collect::<String>().into()),
         sent: Sent::Maybe,
     })
 }
@@ -108,7 +109,7 @@ pub fn asked_for(object: &oc_api::OcEssentialService) -> Option<TenantId> {
             || status
                 .operation
                 .as_ref()
-                .is_some_and(|op| op.id.as_deref() == Some(intent.id.0.as_str()))
+                .is_some_and(|op| op.id.as_deref() == Some(&*intent.id.0))
     };
     if object.status.as_ref().is_some_and(told) {
         None
@@ -118,7 +119,7 @@ pub fn asked_for(object: &oc_api::OcEssentialService) -> Option<TenantId> {
 }
 
 /// Returns the place of the platform for which the object has an intent.
-pub fn place_asked(object: &oc_api::OcEssentialService) -> Option<String> {
+pub fn place_asked(object: &oc_api::OcEssentialService) -> Option<Arc<str>> {
     intent(object.annotations())?.place
 }
 
@@ -160,17 +161,17 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
     });
     Some(Operation {
         kind,
-        id: OperationId(written.id.clone().unwrap_or_default()),
+        id: OperationId(written.id.as_deref().unwrap_or_default().into()),
         started: time(written.started_time.as_ref()).unwrap_or_default(),
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
-        task_status: written.task_status.clone(),
+        task_status: written.task_status.as_deref().map(Arc::from),
         task_ended: time(written.task_ended_time.as_ref()),
         took: written
             .duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map(Duration::from_secs),
         outcome,
-        outcome_of: written.outcome_of.clone().map(OperationId),
+        outcome_of: written.outcome_of.as_deref().map(|id| OperationId(id.into())),
         completed: time(written.completed_time.as_ref()),
         generation: written.generation,
         reason: written
@@ -304,7 +305,7 @@ pub fn of_service(object: &oc_api::OcEssentialService) -> Record {
         guid: told.or(annotated),
         guid_proven: told.is_some(),
         guid_annotated: annotated.is_some(),
-        license: status.license_type.clone(),
+        license: status.license_type.as_deref().map(Arc::from),
         observed_generation: status.observed_generation,
         leads_job: job(jobs, oc_domain::record::Job::Leads.name()),
         trunks_job: job(jobs, oc_domain::record::Job::Trunks.name()),

@@ -12,10 +12,14 @@ use crate::cluster::key::ObjectKey;
 /// What objects remember, parsed once for each version of an object, and kept for the newest one that was asked
 /// for. The watch, each pass, and each competitor's pass need it.
 #[derive(Default)]
-pub struct Records(Mutex<HashMap<ObjectKey, (Version, Arc<Record>)>>);
+pub struct Records(Mutex<HashMap<ObjectKey, KnownRecord>>);
 
-/// Uid and resourceVersion.
-type Version = (Option<String>, Option<String>);
+/// The record of one version of an object.
+struct KnownRecord {
+    uid: Option<Box<str>>,
+    version: Box<str>,
+    record: Arc<Record>,
+}
 
 impl Records {
     /// Returns what this version of an object remembers.
@@ -25,19 +29,29 @@ impl Records {
         object: &K,
         read: impl FnOnce(&K) -> Record,
     ) -> Arc<Record> {
-        let (uid, version) = (&object.meta().uid, &object.meta().resource_version);
+        let uid = object.meta().uid.as_deref();
+        let Some(version) = object.meta().resource_version.as_deref() else {
+            return Arc::new(read(object));
+        };
         let mut all = self.0.lock();
-        let known = all.get(key);
-        if let Some((_, record)) = known.filter(|(known, _)| (&known.0, &known.1) == (uid, version)) {
-            return Arc::clone(record);
+        let known = all.get_mut(key).filter(|known| known.uid.as_deref() == uid);
+        match known {
+            Some(known) if *known.version == *version => Arc::clone(&known.record),
+            Some(known) => {
+                (known.version, known.record) = (version.into(), Arc::new(read(object)));
+                Arc::clone(&known.record)
+            }
+            None => {
+                let record = Arc::new(read(object));
+                let known = KnownRecord {
+                    uid: uid.map(Box::from),
+                    version: version.into(),
+                    record: Arc::clone(&record),
+                };
+                all.insert(key.clone(), known);
+                record
+            }
         }
-        let record = Arc::new(read(object));
-        let version = (uid.clone(), version.clone());
-        if version.1.is_none() {
-            return record;
-        }
-        all.insert(key.clone(), (version, Arc::clone(&record)));
-        record
     }
 
     /// Drops the record of a deleted object.

@@ -121,10 +121,10 @@ fn operation(operation: &Operation) -> oc_api::Operation {
             OperationKind::Create => oc_api::OperationKind::Create,
             OperationKind::Delete => oc_api::OperationKind::Delete,
         },
-        id: Some(operation.id.0.clone()),
+        id: Some(operation.id.0.to_string()),
         started_time: Some(written(operation.started)),
         task_id: operation.task.as_ref().map(ToString::to_string),
-        task_status: operation.task_status.clone().map(|text| cut(text, 200)),
+        task_status: operation.task_status.as_deref().map(|text| cut(text, 200)),
         task_ended_time: operation.task_ended.map(written),
         duration_seconds: operation
             .took
@@ -135,7 +135,7 @@ fn operation(operation: &Operation) -> oc_api::Operation {
             Outcome::Refused => oc_api::Outcome::Refused,
             Outcome::Unknown => oc_api::Outcome::Unknown,
         }),
-        outcome_of: operation.outcome_of.as_ref().map(|id| id.0.clone()),
+        outcome_of: operation.outcome_of.as_ref().map(|id| id.0.to_string()),
         completed_time: operation.completed.map(written),
         generation: operation.generation,
         reason: operation.reason.map(|reason| reason.to_string()),
@@ -143,17 +143,14 @@ fn operation(operation: &Operation) -> oc_api::Operation {
             .messages
             .iter()
             .take(20)
-            .map(|text| cut(text.clone(), 1000))
+            .map(|text| cut(text, 1000))
             .collect(),
     }
 }
 
-fn cut(text: String, most: usize) -> String {
-    if text.chars().count() <= most {
-        text
-    } else {
-        text.chars().take(most).collect()
-    }
+fn cut(text: &str, most: usize) -> String {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+    text[..end].to_owned()
 }
 
 /// Returns the combined state of all jobs: that of the job furthest behind.
@@ -194,7 +191,8 @@ pub fn of_service(
     facts: &Facts,
     now: Time,
 ) -> Option<oc_api::OcEssentialServiceStatus> {
-    let before = object.status.clone().unwrap_or_default();
+    let none = oc_api::OcEssentialServiceStatus::default();
+    let before = object.status.as_ref().unwrap_or(&none);
     let record = &decision.record;
     let generation = object.meta().generation.unwrap_or_default();
     let seen = facts.services.value();
@@ -204,18 +202,18 @@ pub fn of_service(
     let own = seen.and_then(|view| view.with_guid(guid?));
     let mut status = oc_api::OcEssentialServiceStatus {
         observed_generation: Some(generation),
-        license_type: record.license.clone(),
+        license_type: record.license.as_deref().map(str::to_owned),
         ump_customer_guid: guid.map(ToString::to_string),
-        ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
+        ms_tenant_id: tenant.or_else(|| before.ms_tenant_id.clone()),
         // An assumed platform must not be recorded: a later pass would take it for the one that was asked.
-        platform: Some(entry.platform.clone()).filter(|_| !entry.assumed),
+        platform: (!entry.assumed).then(|| entry.platform.to_string()),
         short_name: own
-            .map(|service| cut(service.short_name.clone(), 1000))
-            .or(before.short_name.clone()),
+            .map(|service| cut(&service.short_name, 1000))
+            .or_else(|| before.short_name.clone()),
         full_name: own
-            .and_then(|service| service.full_name.clone())
+            .and_then(|service| service.full_name.as_deref())
             .map(|name| cut(name, 1000))
-            .or(before.full_name.clone()),
+            .or_else(|| before.full_name.clone()),
         operation: record.operation.as_ref().map(operation),
         sync: sync(decision),
         plan: decision.plan.iter().map(plan_item).collect(),
@@ -225,7 +223,7 @@ pub fn of_service(
     if guid.is_none() {
         (status.short_name, status.full_name) = (None, None);
     }
-    (status != before).then_some(status)
+    (status != *before).then_some(status)
 }
 
 fn plan_item(item: &oc_domain::decision::PlanItem) -> oc_api::service::PlanItem {
@@ -299,7 +297,7 @@ fn origin(lead: &LeadFact) -> String {
 }
 
 fn microsoft_status(lead: &LeadFact) -> String {
-    cut(lead.status.label().to_owned(), 200)
+    cut(lead.status.label(), 200)
 }
 
 /// The leads of the tenant that do not count. Nothing about people, whatever the platform object allows.
@@ -324,21 +322,21 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
         (Some(_), None) => before.license_type.clone(),
     };
     let contact = contacts.then(|| oc_api::Contact {
-        full_name: lead.contact.full_name.clone().map(|text| cut(text, 500)),
-        email: lead.contact.email.clone().map(|text| cut(text, 500)),
-        phone_number: lead.contact.phone_number.clone().map(|text| cut(text, 100)),
+        full_name: lead.contact.full_name.as_deref().map(|text| cut(text, 500)),
+        email: lead.contact.email.as_deref().map(|text| cut(text, 500)),
+        phone_number: lead.contact.phone_number.as_deref().map(|text| cut(text, 100)),
     });
     oc_api::LeadStatus {
         lead_id: Some(lead.id.to_string()),
         origin: Some(origin(lead)),
         microsoft_status: Some(microsoft_status(lead)),
-        company_name: lead.company_name.clone().map(|name| cut(name, 1000)),
-        company_size: lead.company_size.clone().map(|size| cut(size, 200)),
+        company_name: lead.company_name.as_deref().map(|name| cut(name, 1000)),
+        company_size: lead.company_size.as_deref().map(|size| cut(size, 200)),
         countries: lead
             .countries
             .iter()
             .take(300)
-            .map(|country| cut(country.clone(), 64))
+            .map(|country| cut(country, 64))
             .collect(),
         consented_time: lead.consented.map(written),
         last_modified_time: lead.last_modified.map(written),

@@ -5,19 +5,21 @@
 //! answer is what an investigation of a crash must find. The second comes as soon as the answer is there,
 //! before anything else is done with it. Count changes by the second line; `request` is the same in both.
 
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use oc_domain::conditions::Trouble;
 use oc_domain::decision::{Change, ChangeResult};
 use oc_domain::facts::DeletionPolicy;
+use oc_domain::names::{ChannelId, CustomerGuid, TenantId};
 use oc_domain::record::{Job, Record};
+use tracing::field::display;
 
 /// A change in the operator's words, and what it concerns.
 #[derive(Debug, Default)]
 pub struct AuditedChange {
     change: &'static str,
-    tenant: Option<String>,
-    guid: Option<String>,
-    channel: Option<String>,
+    tenant: Option<TenantId>,
+    guid: Option<CustomerGuid>,
+    channel: Option<ChannelId>,
     job: Option<&'static str>,
 }
 
@@ -39,28 +41,28 @@ impl From<&Change> for AuditedChange {
         };
         match change {
             Change::CreateService(new) => Self {
-                tenant: Some(new.tenant.to_string()),
+                tenant: Some(new.tenant),
                 ..named("create service")
             },
             Change::DeleteService(guid) => Self {
-                guid: Some(guid.to_string()),
+                guid: Some(*guid),
                 ..named("delete service")
             },
             Change::CreateLead(new) => Self {
-                tenant: Some(new.tenant.to_string()),
+                tenant: Some(new.tenant),
                 ..named("create lead")
             },
             Change::DeleteLead(tenant) => Self {
-                tenant: Some(tenant.to_string()),
+                tenant: Some(*tenant),
                 ..named("delete lead")
             },
             Change::AssignChannel(tenant, channel) => Self {
-                tenant: Some(tenant.to_string()),
-                channel: Some(channel.to_string()),
+                tenant: Some(*tenant),
+                channel: Some(*channel),
                 ..named("assign channel")
             },
             Change::UnassignChannel(tenant) => Self {
-                tenant: Some(tenant.to_string()),
+                tenant: Some(*tenant),
                 ..named("unassign channel")
             },
         }
@@ -68,39 +70,40 @@ impl From<&Change> for AuditedChange {
 }
 
 /// The fields that both lines of a change share.
-pub struct AuditRecord {
+pub struct AuditRecord<'a> {
     kind: &'static str,
-    namespace: String,
-    name: String,
-    uid: String,
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
     generation: i64,
-    platform: String,
-    request: String,
-    operation: Option<String>,
-    short_name: Option<String>,
+    platform: &'a str,
+    request: uuid::Uuid,
+    operation: Option<&'a str>,
+    short_name: Option<&'a str>,
     policy: Option<&'static str>,
     named: AuditedChange,
 }
 
-impl AuditRecord {
+impl<'a> AuditRecord<'a> {
     /// The record of a change that is about to be requested for this object.
     pub fn asking<K: Resource<DynamicType = ()>>(
-        object: &K,
-        platform: &str,
+        object: &'a K,
+        platform: &'a str,
         change: impl Into<AuditedChange>,
-        record: Option<&Record>,
+        record: Option<&'a Record>,
     ) -> Self {
+        let meta = object.meta();
         Self {
             kind: kind_of(object),
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-            uid: object.uid().unwrap_or_default(),
-            generation: object.meta().generation.unwrap_or_default(),
-            platform: platform.to_owned(),
-            request: uuid::Uuid::new_v4().to_string(),
+            namespace: meta.namespace.as_deref().unwrap_or_default(),
+            name: meta.name.as_deref().unwrap_or_default(),
+            uid: meta.uid.as_deref().unwrap_or_default(),
+            generation: meta.generation.unwrap_or_default(),
+            platform,
+            request: uuid::Uuid::new_v4(),
             operation: record
                 .and_then(|record| record.open_intent())
-                .map(|intent| intent.id.0.clone()),
+                .map(|intent| &*intent.id.0),
             short_name: None,
             policy: None,
             named: change.into(),
@@ -108,9 +111,9 @@ impl AuditRecord {
     }
 
     /// Sets the short name of the service concerned.
-    pub fn short_name(self, name: Option<&str>) -> Self {
+    pub fn short_name(self, name: Option<&'a str>) -> Self {
         Self {
-            short_name: name.map(str::to_owned),
+            short_name: name,
             ..self
         }
     }
@@ -136,7 +139,7 @@ impl AuditRecord {
         self.write(word, task, trouble, "requested a change from the platform");
     }
 
-    fn write(&self, answer: &str, task: Option<String>, trouble: Option<&Trouble>, says: &str) {
+    fn write(&self, answer: &str, task: Option<&str>, trouble: Option<&Trouble>, says: &str) {
         let Self {
             kind,
             namespace,
@@ -151,23 +154,23 @@ impl AuditRecord {
             named,
         } = self;
         let (reason, said) = (
-            trouble.map(|trouble| trouble.reason.to_string()),
+            trouble.map(|trouble| display(trouble.reason)),
             trouble.map(|trouble| trouble.message.as_str()),
         );
         tracing::info!(
             target: "audit",
-            kind, namespace, name, uid, generation, platform, request,
-            operation = operation.as_deref(),
+            kind, namespace, name, uid, generation, platform, %request,
+            operation,
             change = named.change,
-            tenant = named.tenant.as_deref(),
-            guid = named.guid.as_deref(),
-            channel = named.channel.as_deref(),
+            tenant = named.tenant.map(display),
+            guid = named.guid.map(display),
+            channel = named.channel.map(display),
             job = named.job,
-            short_name = short_name.as_deref(),
+            short_name,
             policy = *policy,
             answer,
-            task = task.as_deref(),
-            reason = reason.as_deref(),
+            task,
+            reason,
             said,
             "{says}"
         );
@@ -184,9 +187,9 @@ fn kind_of<K: Resource<DynamicType = ()>>(_: &K) -> &'static str {
 
 /// An answer in one word, with its task or trouble. The text of a refusal is the platform's and includes its
 /// status.
-fn describe(answer: &ChangeResult) -> (&'static str, Option<String>, Option<&Trouble>) {
+fn describe(answer: &ChangeResult) -> (&'static str, Option<&str>, Option<&Trouble>) {
     match answer {
-        ChangeResult::Accepted(task) => ("accepted", Some(task.to_string()), None),
+        ChangeResult::Accepted(task) => ("accepted", Some(task.as_str()), None),
         ChangeResult::Done => ("accepted", None, None),
         ChangeResult::NotFound => ("not found", None, None),
         ChangeResult::Rejected(trouble) => ("refused", None, Some(trouble)),

@@ -3,14 +3,16 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use oc_domain::competition::{self, Access, Contender, Contest, ContestSpec, Other, Rank, contest};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::policy::{PlatformAccess, Policy};
 
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::stores::key_of;
 use crate::controllers::context::Context;
 use crate::controllers::{observe, pace};
 use crate::runtime::clock;
@@ -35,7 +37,7 @@ pub fn of_service(
     // Few contenders need the grace, and all need the same one.
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(context, policy, &entry.platform));
-    let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let own = key_of(object);
     let keys = context
         .cache
         .index
@@ -95,7 +97,7 @@ pub fn of_lead(
         has_tenant,
         short_name: None,
     };
-    let own = ObjectKey::lead(&object.namespace().unwrap_or_default(), &object.name_any());
+    let own = key_of(object);
     let Some(tenant) = entry.tenant.as_ref() else {
         return Contest::Won;
     };
@@ -105,15 +107,20 @@ pub fn of_lead(
         .of_tenant(&entry.platform, tenant)
         .into_iter()
         .filter(|key| key.kind() == Kind::Lead && *key != own);
-    let others = keys.filter_map(|key| {
-        let other = context.cache.leads.of(&key)?;
+    let others: Vec<_> = keys
+        .filter_map(|key| {
+            let other = context.cache.leads.of(&key)?;
+            Some((key, other))
+        })
+        .collect();
+    let others = others.iter().filter_map(|(key, other)| {
         let record = context.memory.reminded(
-            &key,
+            key,
             other.meta().uid.as_deref(),
-            context.cache.record_of_lead(&key, &other),
+            context.cache.record_of_lead(key, other),
         );
-        let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
-        Some(Other::new(key, rank, observe::age(&*other), |key| {
+        let rank = Rank::of_lead(now, &record, &spec(other, true), grace)?;
+        Some(Other::new(key.clone(), rank, observe::age(&**other), |key| {
             known(&other.spec.platform, key.namespace())
         }))
     });
@@ -137,11 +144,12 @@ pub async fn first(
     let PlatformAccess::Usable(policy) = connection else {
         return (connection, None);
     };
-    let mut asked: HashMap<(String, String), Access> = HashMap::new();
+    let mut asked: HashMap<(Arc<str>, String), Access> = HashMap::new();
     for _ in 0..MOST_ASKED {
         let known = |platform: &str, namespace: &str| {
-            let asked = asked.get(&(platform.to_owned(), namespace.to_owned())).copied();
-            asked.unwrap_or_else(|| context.access(platform, namespace))
+            let it = |(of, its): &(Arc<str>, String)| **of == *platform && its == namespace;
+            let asked = asked.iter().find(|(of, _)| it(of));
+            asked.map_or_else(|| context.access(platform, namespace), |(_, access)| *access)
         };
         let key = match compete(&policy, &known) {
             Contest::Won => return (PlatformAccess::Usable(policy), None),

@@ -107,7 +107,7 @@ impl Context {
     /// The group whose concurrency limit an object's passes count against.
     pub fn group(&self, key: &ObjectKey) -> Group {
         match key.kind() {
-            Kind::LivePlatform => (Kind::LivePlatform, key.name().to_owned()),
+            Kind::LivePlatform => (Kind::LivePlatform, key.name().into()),
             _ => (
                 Kind::OcEssentialService,
                 self.cache.index.platform_of(key).unwrap_or_default(),

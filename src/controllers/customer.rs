@@ -159,8 +159,8 @@ pub async fn reconcile<K: CustomerResource>(
         (connection, None)
     };
     let target = K::target(context, &object, &entry, rival.as_ref());
-    let uid = object.meta().uid.clone();
-    let memory = context.memory.of_pass(key, uid.as_deref());
+    let uid = object.meta().uid.as_deref();
+    let memory = context.memory.of_pass(key, uid);
     let before = K::record(context, key, &object);
     let record = Record::clone(&before);
     let connection = K::with_pace(context, connection, &entry.platform, &record);
@@ -193,7 +193,7 @@ pub async fn reconcile<K: CustomerResource>(
         &pass,
         K::NOTES,
     );
-    after(context, key, uid.as_deref(), &pass)
+    after(context, key, uid, &pass)
 }
 
 /// The access of an object to its platform, before it is known whether another object outranks it.
@@ -425,7 +425,9 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
     }
 
     fn draw(&self) -> OperationId {
-        OperationId(uuid::Uuid::new_v4().to_string())
+        let mut text = [0; 36];
+        let id = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        OperationId((&*id).into())
     }
 
     async fn reserve(&self) -> Result<(), Trouble> {

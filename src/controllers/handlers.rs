@@ -21,13 +21,14 @@ use oc_api::{Lead, LivePlatform, OcEssentialService};
 /// Handles an event of the services' watch.
 pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
     match learnt {
-        StoreEvent::Added(object) => enter_service(context, &object, true),
+        StoreEvent::Added(object) => enter_service(context, &key_of(&*object), &object, true),
         StoreEvent::Updated(before, object) => {
             let key = key_of(&*object);
             let restated = before.status != object.status && status_changed_externally(context, &key);
             let had = before.status != object.status && may_own_service(context, &key, &before);
             enter_service(
                 context,
+                &key,
                 &object,
                 restated || is_relevant_change(&*before, &*object),
             );
@@ -178,13 +179,17 @@ fn may_own_service(context: &Context, key: &ObjectKey, object: &OcEssentialServi
     context.cache.record_of_service(key, object).may_own_service()
 }
 
-fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevant_change: bool) {
-    let key = key_of(&**object);
+fn enter_service(
+    context: &Context,
+    key: &ObjectKey,
+    object: &Arc<OcEssentialService>,
+    is_relevant_change: bool,
+) {
     let entry = context.cache.entry_of_service(object);
-    let tenant = entry.tenant.map(|tenant| (entry.platform.clone(), tenant));
-    let moved = index(context, &key, entry);
+    let tenant = entry.tenant.map(|tenant| (Arc::clone(&entry.platform), tenant));
+    let moved = index(context, key, entry);
     if is_relevant_change {
-        context.enqueue(&key, Priority::Changed);
+        context.enqueue(key, Priority::Changed);
         wake_leads_of(context, tenant);
     }
     if let Some(before) = moved {
@@ -230,7 +235,7 @@ fn index(context: &Context, key: &ObjectKey, entry: Entry) -> Option<Entry> {
 }
 
 /// Enqueues the leads of a tenant: a lead's status names the service object of its tenant.
-fn wake_leads_of(context: &Context, tenant: Option<(String, oc_domain::names::TenantId)>) {
+fn wake_leads_of(context: &Context, tenant: Option<(Arc<str>, oc_domain::names::TenantId)>) {
     let Some((platform, tenant)) = tenant else { return };
     let keys = context.cache.index.of_tenant(&platform, &tenant);
     context.enqueue_all(
@@ -404,7 +409,7 @@ mod tests {
         assert!(context.cache.index.entry(&key).unwrap().assumed);
         named("emea", "https://live.example.com/tenantui");
         let entry = context.cache.index.entry(&key).unwrap();
-        assert_eq!((entry.platform.as_str(), entry.assumed), ("emea", false));
+        assert_eq!((&*entry.platform, entry.assumed), ("emea", false));
         assert!(woken(&context).await.contains(&key));
     }
 }

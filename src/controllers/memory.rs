@@ -24,7 +24,8 @@ pub struct Discovery {
 
 /// State per object and platform that lives only in this process.
 pub struct Memory {
-    passes: Mutex<HashMap<ObjectKey, (Option<String>, PassMemory)>>,
+    /// Boxed: a table has room for many more than there are, and is copied when it grows.
+    passes: Mutex<HashMap<ObjectKey, Box<(Option<String>, PassMemory)>>>,
     ledgers: Mutex<HashMap<String, DeletionLedger>>,
     discoveries: Mutex<HashMap<String, Discovery>>,
     began: Time,
@@ -56,7 +57,7 @@ impl Memory {
         work: impl FnOnce(&mut PassMemory) -> T,
     ) -> T {
         let mut passes = self.passes.lock();
-        let (of, memory) = passes.entry(key.clone()).or_default();
+        let (of, memory) = &mut **passes.entry(key.clone()).or_default();
         if of.as_deref() != uid {
             (*of, *memory) = (uid.map(str::to_owned), PassMemory::default());
         }
@@ -74,6 +75,7 @@ impl Memory {
         let passes = self.passes.lock();
         let Some((_, memory)) = passes
             .get(key)
+            .map(|known| &**known)
             .filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome())
         else {
             return record;
@@ -88,7 +90,7 @@ impl Memory {
         self.passes
             .lock()
             .get(key)
-            .is_some_and(|(_, memory)| memory.waits_for_whole_lists)
+            .is_some_and(|known| known.1.waits_for_whole_lists)
     }
 
     /// The deletion ledgers last decided, by `LivePlatform`. Counting happens under this lock, so the next

@@ -63,5 +63,29 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
 }
 
 async fn decided(context: &Arc<Context>, key: &ObjectKey, kind: Kind) -> (Action, PassOutcome) {
-    for_kind!(kind, K => K::reconcile(context, key).await)
+    // Boxed: else a pass over a service takes the space of one over a platform, and hundreds may wait.
+    for_kind!(kind, K => Box::pin(K::reconcile(context, key)).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::leadership::Leadership;
+    use kube::{Client, Config as KubeConfig};
+
+    /// Each pass that waits for an API server or a platform takes its future's space.
+    #[tokio::test]
+    async fn a_pass_takes_little_space() {
+        let client = Client::try_from(KubeConfig::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let context = &Context::bare(client, Leadership::without_election(), Arc::new(()));
+        let key = &ObjectKey::service("n", "contoso");
+        let task = size_of_val(&reconcile(Arc::clone(context), key.clone()));
+        let of = |kind| for_kind!(kind, K => size_of_val(&K::reconcile(context, key)));
+        println!(
+            "{task} bytes for each task, and {:?} for {:?}",
+            Kind::ALL.map(of),
+            Kind::ALL
+        );
+        assert!(task <= 1 << 10, "{task}");
+    }
 }

@@ -54,18 +54,19 @@ pub fn facts<K: Resource>(
 }
 
 /// The order among objects that compete: the older one wins.
-pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
+pub fn age<K: Resource>(object: &K) -> impl Ord + use<'_, K> {
+    let meta = object.meta();
     (
-        object.creation_timestamp().map(|time| time.0),
-        object.namespace(),
-        object.name_any(),
+        meta.creation_timestamp.as_ref().map(|time| time.0),
+        meta.namespace.as_deref(),
+        meta.name.as_deref().unwrap_or_default(),
     )
 }
 
 /// The oldest of these objects that the store knows.
 pub fn oldest<K: Resource>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
     keys.filter_map(|key| store.of(&key))
-        .min_by_key(|object| age(&**object))
+        .min_by(|one, other| age(&**one).cmp(&age(&**other)))
 }
 
 /// Turns an answer into a fact.

@@ -16,6 +16,7 @@ use oc_domain::time::Time;
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::store::StoreEvent;
+use crate::cluster::stores::key_of;
 use crate::cluster::{secrets, status};
 use crate::controllers::action::Action;
 use crate::controllers::competition::{self, KnownAccess};
@@ -229,8 +230,8 @@ fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, S
     let Some(lead) = context.cache.leads.get(namespace, name) else {
         return Some(no_lead(name));
     };
-    let same =
-        lead.spec.platform == entry.platform && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
+    let same = *lead.spec.platform == *entry.platform
+        && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
     let message = || {
         format!(
             "spec.leadRef: Lead {name} is now for another tenant or platform than when this object requested its service. Restore the Lead, or create another object for it."
@@ -251,7 +252,7 @@ fn neighbours(
     object: &OcEssentialService,
     entry: &Entry,
 ) -> impl Iterator<Item = Arc<OcEssentialService>> {
-    let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let own = key_of(object);
     let keys = context
         .cache
         .index

@@ -223,9 +223,9 @@ pub struct Tallies(Mutex<TallyState>);
 
 #[derive(Default)]
 struct TallyState {
-    tallies: HashMap<String, Tally>,
+    tallies: HashMap<Arc<str>, Tally>,
     /// The platform on which each object was entered.
-    on: HashMap<ObjectKey, String>,
+    on: HashMap<ObjectKey, Arc<str>>,
 }
 
 impl TallyState {
@@ -250,7 +250,7 @@ impl Tallies {
         };
         if state.on.get(key) != Some(&platform) {
             state.leave(key);
-            state.on.insert(key.clone(), platform.clone());
+            state.on.insert(key.clone(), Arc::clone(&platform));
         }
         state.tallies.entry(platform).or_default().enter(key, noted);
     }
@@ -263,7 +263,7 @@ impl Tallies {
         let lists = newest();
         state
             .tallies
-            .entry(platform.to_owned())
+            .entry(platform.into())
             .or_default()
             .counted(anew, &lists)
     }
@@ -295,7 +295,7 @@ impl Tallies {
     fn keys(&self, platform: &str, of: fn(&Tally) -> &BTreeSet<ObjectKey>) -> Vec<ObjectKey> {
         let state = self.state();
         let tally = state.tallies.get(platform);
-        tally.map_or_else(Vec::new, |tally| tally.deleting.iter().cloned().collect())
+        tally.map_or_else(Vec::new, |tally| of(tally).iter().cloned().collect())
     }
 
     /// Since when services of a platform wait for each job: the earliest and the latest.
@@ -309,7 +309,7 @@ impl Tallies {
     }
 }
 
-fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
+fn noted(cache: &Cache, key: &ObjectKey) -> Option<(Arc<str>, Noted)> {
     let platform = cache.index.platform_of(key)?;
     let noted = for_kind!(key.kind(), K => K::stored(cache).of(key)?.noted(cache, key))?;
     Some((platform, noted))

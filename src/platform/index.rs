@@ -1,12 +1,14 @@
 //! The two lists of a platform, indexed, and the differences between two versions of them.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use live_platform::Listed;
 use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Lead, Service};
-use oc_domain::names::{CustomerGuid, TenantId, fold_case};
+use oc_domain::names::{CustomerGuid, TenantId, fold_case, same_folded};
 use smallvec::SmallVec;
 
 /// What changed between two lists, by tenant and name.
@@ -38,7 +40,10 @@ fn whole_again(before: Option<usize>, now: usize) -> bool {
 pub struct ServiceIndex {
     services: HashMap<CustomerGuid, Arc<Service>>,
     by_tenant: HashMap<TenantId, Few<Service>>,
-    by_name: HashMap<Box<str>, Few<Service>>,
+    /// By the hash of the folded name: a list is indexed anew whenever something in it has changed, and must
+    /// not cost a copy of every name.
+    by_name: HashMap<u64, Few<Service>>,
+    hashes: RandomState,
     unreadable: usize,
 }
 
@@ -52,6 +57,7 @@ impl ServiceIndex {
             services: HashMap::with_capacity(listed.items.len()),
             by_tenant: HashMap::with_capacity(listed.items.len()),
             by_name: HashMap::with_capacity(listed.items.len()),
+            hashes: RandomState::new(),
             unreadable: listed.unreadable,
         };
         for service in listed.items {
@@ -59,7 +65,7 @@ impl ServiceIndex {
                 let of_tenant = index.by_tenant.entry(tenant).or_default();
                 of_tenant.push(Arc::clone(&service));
             }
-            let named = index.by_name.entry(fold_case(&service.short_name).into());
+            let named = index.by_name.entry(index.hash(&service.short_name));
             named.or_default().push(Arc::clone(&service));
             index.services.insert(service.guid, service);
         }
@@ -88,9 +94,27 @@ impl ServiceIndex {
         ServicesView {
             by_tenant: all(tenant.and_then(|tenant| self.by_tenant.get(tenant))),
             by_guid: guid.and_then(|guid| self.services.get(guid)).cloned(),
-            by_name: all(name.and_then(|name| self.by_name.get(fold_case(name).as_str()))),
+            by_name: name.map(|name| self.named(name)).unwrap_or_default(),
             complete: self.unreadable == 0,
         }
+    }
+
+    /// The services with a name, ignoring case.
+    fn named(&self, name: &str) -> Vec<Arc<Service>> {
+        let same_hash = self.by_name.get(&self.hash(name)).into_iter().flatten();
+        let same = |service: &&Arc<Service>| same_folded(&service.short_name, name);
+        same_hash.filter(same).cloned().collect()
+    }
+
+    fn hash(&self, name: &str) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        if name.is_ascii() {
+            name.bytes()
+                .for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+        } else {
+            fold_case(name).bytes().for_each(|byte| hasher.write_u8(byte));
+        }
+        hasher.finish()
     }
 
     /// Whether the list contains this service.
@@ -425,6 +449,11 @@ mod tests {
         assert_eq!(view.by_tenant, [Arc::new(service(1, "One"))]);
         assert_eq!(view.by_guid, Some(Arc::new(service(2, "TWO"))));
         assert_eq!(view.by_name, [Arc::new(service(2, "TWO"))]);
+        // The Kelvin sign is a k in lower case.
+        let index = services(vec![service(1, "\u{212a}\u{d6}ln"), service(2, "Kiln")], 0);
+        for (name, found) in [("k\u{f6}LN", 1), ("KILN", 1), ("\u{212a}iln", 1), ("kiln1", 0)] {
+            assert_eq!(index.view(None, None, Some(name)).by_name.len(), found, "{name}");
+        }
         assert!(!view.complete, "an entry that can't be read may be anybody's");
     }
 

@@ -3,6 +3,8 @@
 
 pub use crate::facts::Query;
 
+use std::sync::Arc;
+
 use crate::conditions::{Trouble, Verdict};
 use crate::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use crate::record::{Operation, OperationId, OperationKind, Outcome, Record, Sent};
@@ -22,7 +24,7 @@ pub enum Mark {
         /// The tenant that the change is for.
         tenant: Option<TenantId>,
         /// The place of the platform that will be asked, from the policy.
-        place: Option<String>,
+        place: Option<Arc<str>>,
     },
     /// Adds finalizer and external id in one write: the object takes an existing service over.
     Adopt(CustomerGuid),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use crate::guid::Guid;
 
@@ -149,9 +150,18 @@ pub fn fold_case(text: &str) -> String {
     text.to_lowercase()
 }
 
+/// Whether two short names are the same, ignoring case (N-3).
+pub fn same_folded(one: &str, other: &str) -> bool {
+    if one.is_ascii() && other.is_ascii() {
+        one.eq_ignore_ascii_case(other)
+    } else {
+        fold_case(one) == fold_case(other)
+    }
+}
+
 impl PartialEq for ShortName {
     fn eq(&self, other: &Self) -> bool {
-        self.folded() == other.folded()
+        same_folded(&self.0, &other.0)
     }
 }
 
@@ -178,7 +188,7 @@ impl fmt::Debug for ShortName {
 /// The platform's id of an asynchronous task (`wst_…`, `tsk_…`; platform-facts.md 5). Opaque, but it must fit
 /// into a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TaskId(String);
+pub struct TaskId(Arc<str>);
 
 impl TaskId {
     /// Parses an id from the platform.
@@ -193,7 +203,7 @@ impl TaskId {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if fits {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName(
                 "is not a task id (1 to 100 letters, digits, _ or -)".into(),

@@ -1,12 +1,14 @@
 //! The location of a platform. What is unique on a platform is unique at its place, whatever objects point
 //! there.
 
+use std::sync::Arc;
+
 /// The place of a platform, in one spelling for all forms of its URL.
 ///
 /// Two equal places are one platform. Two different places may still be one, through a DNS alias, a second
 /// port or a proxy, which a URL does not show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place(String);
+pub struct Place(Arc<str>);
 
 impl Place {
     /// Builds a place from the parts of a parsed URL: an internationalized host name in its ASCII form, and
@@ -21,7 +23,7 @@ impl Place {
             place.push('/');
             place.push_str(segment);
         }
-        Self(place.to_ascii_lowercase())
+        Self(place.to_ascii_lowercase().into())
     }
 
     /// The place as text.

@@ -1,5 +1,7 @@
 //! The settings of a `LivePlatform` object that the other kinds need for their decisions.
 
+use std::sync::Arc;
+
 use crate::conditions::Trouble;
 use crate::names::ShortNameRule;
 use crate::record::{Intent, Job, Operation, OperationId, OperationKind, Outcome, Record, Sent};
@@ -40,7 +42,7 @@ impl JobRuns {
 pub struct Policy {
     /// The place of the platform's address, as recorded in an intent. `None` where the driver does not
     /// provide it.
-    pub place: Option<String>,
+    pub place: Option<Arc<str>>,
     /// `spec.shortNameRule`.
     pub short_name_rule: ShortNameRule,
     /// Whether `spec.tenantLookup` is set: a tenant is looked up before a consentless lead is created for it.
@@ -111,7 +113,7 @@ impl Policy {
         slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>,
     ) -> Duration {
         Self {
-            slowest_create: slowest(&OperationId(String::new()), self.task_deadline),
+            slowest_create: slowest(&OperationId("".into()), self.task_deadline),
             ..self.clone()
         }
         .grace()

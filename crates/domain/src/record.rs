@@ -4,6 +4,8 @@
 //! The intent is in an annotation, the rest in status. A restore can drop status; the annotation and the
 //! tenant id bring it back.
 
+use std::sync::Arc;
+
 use crate::conditions::{Reason, Trouble};
 use crate::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use crate::time::{Duration, Time};
@@ -28,9 +30,10 @@ impl OperationKind {
     }
 }
 
-/// A random id that distinguishes operations. The driver generates it; a decision only compares it.
+/// A random id that distinguishes operations. The driver generates it; a decision only compares it. Cheap to
+/// copy: each decision copies the record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct OperationId(pub String);
+pub struct OperationId(pub Arc<str>);
 
 /// The intent to request a change, recorded before the request. A process that finds one must look before it
 /// requests anything.
@@ -46,7 +49,7 @@ pub struct Intent {
     pub tenant: Option<TenantId>,
     /// The platform that was asked: the place of its address, as provided by the driver. `None` in an intent
     /// of an older version.
-    pub place: Option<String>,
+    pub place: Option<Arc<str>>,
     /// Whether the request may have left.
     pub sent: Sent,
 }
@@ -117,7 +120,7 @@ pub struct Operation {
     /// The platform's task, once it returned one.
     pub task: Option<TaskId>,
     /// The platform's word for the task's state.
-    pub task_status: Option<String>,
+    pub task_status: Option<Arc<str>>,
     /// When the task was first seen to have ended. Another writer of status can leave the value of an earlier
     /// operation here: see [`Operation::task_ended`].
     pub task_ended: Option<Time>,
@@ -231,7 +234,7 @@ pub struct Record {
     /// Whether the annotation has the guid already, where a restore keeps it.
     pub guid_annotated: bool,
     /// `status.licenseType`; set once the service was read back.
-    pub license: Option<String>,
+    pub license: Option<Arc<str>>,
     /// `status.observedGeneration`.
     pub observed_generation: Option<i64>,
     /// `peering.sync-leads-job`.

@@ -107,7 +107,7 @@ fn a_record() -> impl Strategy<Value = Record> {
                 }
                 operation
             });
-            let license = Some("OC Essential".to_owned()).filter(|_| licensed);
+            let license = licensed.then(|| "OC Essential".into());
             Record { finalizer, intent, operation, guid: number.map(guid), license, leads_job, trunks_job, assigned_channel, ..Record::default() }
         },
     )

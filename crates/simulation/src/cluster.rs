@@ -23,7 +23,7 @@ pub struct Status {
     /// `umpCustomerGuid`
     pub guid: Option<CustomerGuid>,
     /// `licenseType`
-    pub license: Option<String>,
+    pub license: Option<Arc<str>>,
     /// `operation`
     pub operation: Option<Operation>,
     /// `sync.jobs`
@@ -368,7 +368,7 @@ impl Cluster {
     /// Returns an id that no other operation has.
     pub fn draw(&mut self) -> OperationId {
         self.operations += 1;
-        OperationId(format!("op-{}", self.operations))
+        OperationId(format!("op-{}", self.operations).into())
     }
 
     /// Writes a mark into metadata; an intent gets this id. Reports whether a policy removed part of it.

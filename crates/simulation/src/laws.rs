@@ -269,7 +269,7 @@ impl World {
             .operation
             .as_ref()
             .filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));
-        self.told_refused.extend(refusal.map(|op| op.id.0.clone()));
+        self.told_refused.extend(refusal.map(|op| op.id.0.to_string()));
         let (Some(guid), Some(_)) = (object.status.guid, object.status.license.as_ref()) else {
             return;
         };
@@ -281,7 +281,7 @@ impl World {
         let refused = object
             .intent
             .as_ref()
-            .is_some_and(|intent| self.told_refused.contains(&intent.id.0));
+            .is_some_and(|intent| self.told_refused.contains(&*intent.id.0));
         if object.intent.is_none() || refused {
             self.breaks(play, "L2: a service of somebody else is called this object's own");
         }

@@ -284,7 +284,7 @@ impl DiscoveryRun<'_> {
         let keys = context.cache.index.of_tenant(platform, tenant);
         for key in keys.into_iter().filter(|key| key.kind() == Kind::Lead) {
             let of = context.cache.index.platform_of(&key).unwrap_or_default();
-            if (of == platform && key.namespace() == self.rules.namespace)
+            if (*of == *platform && key.namespace() == self.rules.namespace)
                 || context.may_use(&of, key.namespace()).await != Access::MayNot
             {
                 let object = context.cache.leads.of(&key);

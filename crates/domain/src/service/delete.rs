@@ -4,7 +4,7 @@
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use crate::facts::{Fact, Numbers, ServicesView};
-use crate::model::{LicenseType, Service};
+use crate::model::Service;
 use crate::names::{CustomerGuid, TenantId, fold_case};
 use crate::policy::{PlatformAccess, Policy};
 use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
@@ -286,7 +286,10 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
     };
     if let Some(service) = view.with_guid(&guid) {
         // The service was read back, so from now on its absence from the list counts.
-        case.record.license = service.license.map(LicenseType::label).or(case.record.license);
+        case.record.license = service
+            .license
+            .map(|license| license.label().into())
+            .or(case.record.license);
         if let Some(trouble) = not_this_tenants(&case.record, deletion, service) {
             return case.stop(trouble, "the service may be another tenant's");
         }

@@ -2,7 +2,7 @@
 
 use crate::conditions::{Reason, Trouble};
 use crate::model::{LicenseType, Service};
-use crate::names::fold_case;
+use crate::names::same_folded;
 use crate::record::{OperationKind, Outcome, Record};
 
 use crate::facts::ServicesView;
@@ -13,12 +13,12 @@ use super::{Adoption, DesiredService};
 
 /// The result of looking for this object's service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Found {
+pub enum Found<'a> {
     /// The service is this object's: its guid is recorded, or it has this object's short name and this
     /// object's intent explains it.
-    Ours(Service),
+    Ours(&'a Service),
     /// A service exists, and nothing shows that this object made it.
-    Foreign(Service),
+    Foreign(&'a Service),
     /// The tenant has several services that are not Direct Routing, none of them recorded as ours. Holds
     /// their guids.
     Two(String),
@@ -30,30 +30,29 @@ pub enum Found {
 
 /// Looks for the service of this object. `seen` is when the pass began, and `place` is the platform that was
 /// read. A Direct Routing service of the tenant is ignored, unless it is the recorded one.
-pub fn find(
+pub fn find<'a>(
     seen: Time,
     place: Option<&str>,
     record: &Record,
     desired: &DesiredService,
-    view: &ServicesView,
-) -> Found {
+    view: &'a ServicesView,
+) -> Found<'a> {
     if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
         return if same_tenant {
-            Found::Ours(service.clone())
+            Found::Ours(service)
         } else {
-            Found::Foreign(service.clone())
+            Found::Foreign(service)
         };
     }
-    let counted: Vec<&Service> = view.of_operator_connect().collect();
-    match counted.as_slice() {
-        [] if record.verified() => Found::NoLonger,
-        [] => Found::Nothing,
-        [service] if made_here(seen, place, record, desired, service) => Found::Ours((*service).clone()),
-        [service] => Found::Foreign((*service).clone()),
-        several => Found::Two(
-            several
-                .iter()
+    let mut counted = view.of_operator_connect();
+    match (counted.next(), counted.next()) {
+        (None, _) if record.verified() => Found::NoLonger,
+        (None, _) => Found::Nothing,
+        (Some(service), None) if made_here(seen, place, record, desired, service) => Found::Ours(service),
+        (Some(service), None) => Found::Foreign(service),
+        (Some(_), Some(_)) => Found::Two(
+            view.of_operator_connect()
                 .map(|service| service.guid.to_string())
                 .collect::<Vec<_>>()
                 .join(", "),
@@ -93,7 +92,7 @@ fn made_here(
     // Status is written after the request, so a guid recorded beside an open create belongs to the previous
     // service (spec.recreate).
     let unknown = record.guid.is_none() || record.open_intent().is_some();
-    unknown && !refused && fold_case(&service.short_name) == desired.parameters.short_name.folded()
+    unknown && !refused && same_folded(&service.short_name, desired.parameters.short_name.as_str())
 }
 
 /// Whether `spec.adoption` lets this object take the service over.
@@ -128,7 +127,7 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
             ),
         );
     }
-    let same_short = fold_case(&service.short_name) == desired.parameters.short_name.folded();
+    let same_short = same_folded(&service.short_name, desired.parameters.short_name.as_str());
     let same_full = service
         .full_name
         .as_deref()

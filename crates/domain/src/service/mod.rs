@@ -130,7 +130,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     else {
         return;
     };
-    operation.task_status = Some(task.status.clone());
+    operation.task_status = Some(task.status.as_str().into());
     operation.messages = task.messages.clone();
     if matches!(task.state, TaskState::Succeeded | TaskState::Ended) {
         operation.see_task_end(now);
@@ -264,8 +264,10 @@ impl ServiceCase<'_> {
     }
 
     fn ensure(mut self, desired: &DesiredService) -> Decision {
-        let policy = match &self.facts.connection {
-            PlatformAccess::Usable(policy) => policy.clone(),
+        // Borrowed for longer than the case, which is changed on the way.
+        let facts = self.facts;
+        let policy = match &facts.connection {
+            PlatformAccess::Usable(policy) => policy,
             PlatformAccess::Unusable(trouble) => {
                 return self.missing(trouble.clone(), "the platform object can't be used");
             }
@@ -281,14 +283,13 @@ impl ServiceCase<'_> {
             );
         }
         let not_before = self.services_needed_since();
-        if let Fact::Unreadable(trouble) = &self.facts.services {
+        if let Fact::Unreadable(trouble) = &facts.services {
             return self.unreadable(trouble.clone());
         }
-        let Some(view) = self.facts.services.since(not_before) else {
+        let Some(view) = facts.services.since(not_before) else {
             return self.look(Query::Services, not_before, "is there a service");
         };
-        let view = view.clone();
-        if let Some(trouble) = self.asked_elsewhere(&policy, desired, &view) {
+        if let Some(trouble) = self.asked_elsewhere(policy, desired, view) {
             self.leave_out();
             return self.stop(trouble, "the open create was requested elsewhere");
         }
@@ -297,7 +298,7 @@ impl ServiceCase<'_> {
             policy.place.as_deref(),
             &self.record,
             desired,
-            &view,
+            view,
         ) {
             Found::Two(guids) => {
                 let message = format!(
@@ -308,10 +309,10 @@ impl ServiceCase<'_> {
                     "two services for the tenant",
                 )
             }
-            Found::Ours(service) => self.verify(&policy, desired, &service),
-            Found::Foreign(service) => self.adopt_or_conflict(&policy, desired, &service),
-            Found::NoLonger => self.vanished(&policy, desired, &view),
-            Found::Nothing => self.when_absent(&policy, desired, &view),
+            Found::Ours(service) => self.verify(policy, desired, service),
+            Found::Foreign(service) => self.adopt_or_conflict(policy, desired, service),
+            Found::NoLonger => self.vanished(policy, desired, view),
+            Found::Nothing => self.when_absent(policy, desired, view),
         }
     }
 
@@ -452,7 +453,7 @@ impl ServiceCase<'_> {
                 .map_or(self.facts.object_created, |op| op.started);
             return self.look_for_effect(since, "The service shows no license type yet.");
         };
-        self.record.license = Some(license.label());
+        self.record.license = Some(license.label().into());
         self.record.read_back(self.now);
         if !license.operator_connect() {
             let trouble = Trouble::new(Reason::AlreadyLicensed, ready::other_license(service, license));

@@ -107,7 +107,7 @@ fn differences(
                 .to_owned(),
         );
     }
-    if crate::names::fold_case(&service.short_name) != desired.parameters.short_name.folded() {
+    if !crate::names::same_folded(&service.short_name, desired.parameters.short_name.as_str()) {
         told.push("Its short name differs from spec.shortName, and the API has no call to rename a service. Set spec.shortName to status.shortName.".to_owned());
     }
     let shown = leads

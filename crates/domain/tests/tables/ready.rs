@@ -48,7 +48,7 @@ fn a_license_that_is_none_of_operator_connects_is_not_ready() {
             let decision = seen(desired(), &record, &Service { license: Some(license), ..service(1) }, lead_with(1));
             let message = &decision.verdict.message;
             assert_eq!(told(&decision), expected, "{license:?}: {message}");
-            assert_eq!(decision.record.license, Some(license.label()), "{license:?}: what was read back is told");
+            assert_eq!(decision.record.license.as_deref(), Some(&*license.label()), "{license:?}: what was read back is told");
             assert!(!message.to_lowercase().contains("remove"), "a paid service is nobody's to remove: {message}");
         }
     }
