@@ -17,6 +17,7 @@ pub mod events;
 pub mod facts;
 mod guid;
 pub mod lead;
+pub mod lead_policy;
 pub mod memory;
 pub mod model;
 pub mod names;

@@ -1,0 +1,1 @@
+//! How many objects may be created now.

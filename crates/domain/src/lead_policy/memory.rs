@@ -1,0 +1,111 @@
+//! What a process remembers between two decisions for one rule. Losing it is safe.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::discovery::{Attempts, ClusterRefusal};
+use crate::names::TenantId;
+use crate::time::{Duration, Time};
+
+/// For how long a write counts as done that no store shows: the API server executes no request that is older
+/// (its `--request-timeout` is a minute unless set), and a watch that delivers nothing for so long is renewed.
+const UNSEEN: Duration = Duration::from_secs(90);
+
+/// A write that no store shows yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unseen {
+    pub(super) what: Sending,
+    pub(super) tenant: Option<TenantId>,
+    /// The short name in lower case, of an object.
+    pub(super) short_name: Option<String>,
+    until: Time,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    Mark,
+    Object,
+    Mode,
+}
+
+/// What is remembered for one policy, by the policy's namespace and name. A policy that is deleted and created
+/// again goes on with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OnboardingMemory {
+    /// By the name of the Lead.
+    pub(super) unseen: BTreeMap<String, Unseen>,
+    /// Objects and marks whose time has not come yet, and when each was noticed first.
+    pub(super) ahead: BTreeMap<String, Time>,
+    pub(super) attempts: Attempts,
+}
+
+impl OnboardingMemory {
+    /// Notes what the next decisions are for: a version of the spec, and a person's request. When either is
+    /// new, nothing waits because of what was refused before.
+    pub fn ask(&mut self, what: &str) {
+        self.attempts.ask(what);
+    }
+
+    /// Records that the write of a mark is about to be sent.
+    pub fn marking(&mut self, now: Time, lead: &str, tenant: TenantId) {
+        self.sending(now, lead, Sending::Mark, Some(tenant), None);
+    }
+
+    /// Records that the create of an object is about to be sent.
+    pub fn making(&mut self, now: Time, lead: &str, tenant: TenantId, short_name: &str) {
+        let folded = crate::names::fold_case(short_name);
+        self.sending(now, lead, Sending::Object, Some(tenant), Some(folded));
+    }
+
+    /// Records that a change of an object's mode is about to be sent.
+    pub fn adjusting(&mut self, now: Time, name: &str) {
+        self.sending(now, name, Sending::Mode, None, None);
+    }
+
+    /// Records that what was announced last for this lead was certainly not written: a conflict, or another
+    /// answer of the API server that refuses it.
+    pub fn not_written(&mut self, lead: &str) {
+        self.unseen.remove(lead);
+    }
+
+    /// Records that the object was created, or exists already.
+    pub fn made(&mut self, tenant: &TenantId) {
+        self.attempts.succeeded(tenant);
+    }
+
+    /// Records that the API server refused a mark or an object, in these words. Returns whether to try others
+    /// in this run.
+    pub fn refused(
+        &mut self,
+        now: Time,
+        lead: &str,
+        tenant: &TenantId,
+        refusal: ClusterRefusal,
+        said: &str,
+    ) -> bool {
+        self.not_written(lead);
+        self.attempts.refused(now, tenant, refusal, said)
+    }
+
+    /// Records that the API server did not answer. What was announced may have been written.
+    pub fn unanswered(&mut self, now: Time) {
+        self.attempts.unanswered(now);
+    }
+
+    fn sending(
+        &mut self,
+        now: Time,
+        lead: &str,
+        what: Sending,
+        tenant: Option<TenantId>,
+        short_name: Option<String>,
+    ) {
+        let unseen = Unseen {
+            what,
+            tenant,
+            short_name,
+            until: now + UNSEEN,
+        };
+        self.unseen.insert(lead.to_owned(), unseen);
+    }
+}
