@@ -57,6 +57,14 @@ pub(crate) fn licensed(lead: &Lead, services: &ServicesView) -> Option<Trouble> 
     Some(Trouble::new(Reason::AlreadyLicensed, message))
 }
 
+/// Whether a lead of the tenant may become a service: the one that counts is Active, it has no license, and the
+/// tenant has no service other than a Direct Routing one.
+pub fn may_become_service(leads: &[Arc<Lead>], services: &ServicesView) -> bool {
+    lead_that_counts(leads)
+        .is_some_and(|lead| lead.status == MicrosoftStatus::Active && lead.service.is_none())
+        && services.of_operator_connect().next().is_none()
+}
+
 /// What `LeadEligible` says on a lead object: the rules that need no spec of a service. `served` means that the
 /// cluster has a service object for the tenant. `None` if the tenant has no lead.
 pub(crate) fn of_lead(
@@ -65,6 +73,16 @@ pub(crate) fn of_lead(
     served: bool,
 ) -> Option<(ConditionStatus, Reason, String)> {
     let lead = lead_that_counts(leads)?;
+    if may_become_service(leads, services) {
+        let message = match services.direct_routing() {
+            Some(other) => format!(
+                "{ELIGIBLE} The tenant has the Direct Routing service {}: a service beside it is requested only with spec.besideDirectRouting on the OcEssentialService.",
+                other.described()
+            ),
+            None => ELIGIBLE.to_owned(),
+        };
+        return Some((ConditionStatus::True, Reason::Succeeded, message));
+    }
     let existing = existing(services, served);
     if let Some(trouble) = not_active(leads, lead) {
         // A service that nobody has imported can be imported whatever the status of the lead.
@@ -75,17 +93,8 @@ pub(crate) fn of_lead(
         return Some((ConditionStatus::False, trouble.reason, message));
     }
     let licensed = || licensed(lead, services).map(|trouble| trouble.message);
-    if let Some(message) = existing.or_else(licensed) {
-        return Some((ConditionStatus::False, Reason::AlreadyLicensed, message));
-    }
-    let message = match services.direct_routing() {
-        Some(other) => format!(
-            "{ELIGIBLE} The tenant has the Direct Routing service {}: a service beside it is requested only with spec.besideDirectRouting on the OcEssentialService.",
-            other.described()
-        ),
-        None => ELIGIBLE.to_owned(),
-    };
-    Some((ConditionStatus::True, Reason::Succeeded, message))
+    let message = existing.or_else(licensed)?;
+    Some((ConditionStatus::False, Reason::AlreadyLicensed, message))
 }
 
 /// What to know about the services that the tenant has, other than Direct Routing ones. `None` if it has none.

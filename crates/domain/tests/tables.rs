@@ -21,6 +21,8 @@ mod found;
 mod jobs;
 #[path = "tables/lead.rs"]
 mod lead;
+#[path = "tables/lead_policy.rs"]
+mod lead_policy;
 #[path = "tables/names.rs"]
 mod names;
 #[path = "tables/place.rs"]

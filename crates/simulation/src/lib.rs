@@ -15,6 +15,7 @@ pub mod edges;
 mod effects;
 mod inputs;
 pub mod laws;
+pub mod onboarding;
 pub mod operator;
 pub mod passes;
 pub mod platform;

@@ -107,11 +107,33 @@ impl Attempts {
 
     /// Records that an object was created under this name.
     pub fn made(&mut self, now: Time, tenant: &TenantId, name: &str) {
-        self.failed.remove(tenant);
         let (name, until) = (name.to_owned(), now + SEEN_BY_THEN);
         self.unseen.insert(*tenant, Unseen { name, until });
+        self.succeeded(tenant);
+    }
+
+    /// Records that an object was created, where the caller remembers what the watch has not delivered yet.
+    pub(crate) fn succeeded(&mut self, tenant: &TenantId) {
+        self.failed.remove(tenant);
         self.in_a_row = 0;
         self.pause = None;
+    }
+
+    /// Why this lead has no object, if one was refused, and in which words.
+    pub(crate) fn refusal_of(&self, tenant: &TenantId) -> Option<(ClusterRefusal, &str)> {
+        let failure = self.failed.get(tenant)?;
+        Some((failure.refusal, &failure.said))
+    }
+
+    /// Why no object is created at all, if the cluster refuses them all, and in which words.
+    pub(crate) fn refusal_of_all(&self) -> Option<(ClusterRefusal, &str)> {
+        let (refusal, _, said) = self.pause.as_ref()?.for_all.as_ref()?;
+        Some((*refusal, said))
+    }
+
+    /// Whether no refusal is remembered.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.failed.is_empty() && self.pause.is_none()
     }
 
     /// Records that an object was refused, in these words. Returns whether to try others in this run.

@@ -1,7 +1,8 @@
 //! What a process remembers between two decisions for one rule. Losing it is safe.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::{Candidate, LeadMark, MadeService, NamedLikeLead};
 use crate::discovery::{Attempts, ClusterRefusal};
 use crate::names::TenantId;
 use crate::time::{Duration, Time};
@@ -18,6 +19,8 @@ pub(super) struct Unseen {
     /// The short name in lower case, of an object.
     pub(super) short_name: Option<String>,
     until: Time,
+    /// Whether the object exists, so that it is counted already.
+    is_shown: bool,
 }
 
 /// What was written.
@@ -62,6 +65,13 @@ impl OnboardingMemory {
         self.sending(now, name, Sending::Mode, None, None);
     }
 
+    /// Whether an object that was just created has this short name, which is given in lower case. What one
+    /// policy has created is taken for the others before any store shows it.
+    pub fn has_just_used(&self, folded: &str) -> bool {
+        let mut unseen = self.unseen.values();
+        unseen.any(|unseen| unseen.short_name.as_deref() == Some(folded))
+    }
+
     /// Records that what was announced last for this lead was certainly not written: a conflict, or another
     /// answer of the API server that refuses it.
     pub fn not_written(&mut self, lead: &str) {
@@ -92,6 +102,57 @@ impl OnboardingMemory {
         self.attempts.unanswered(now);
     }
 
+    /// Forgets the writes that are too old to be executed any more, and notes which ones the objects show.
+    pub(super) fn look_at(&mut self, now: Time, services: &[MadeService<'_>]) {
+        if self.unseen.is_empty() {
+            return;
+        }
+        self.unseen.retain(|_, unseen| now < unseen.until);
+        for unseen in self.unseen.values_mut() {
+            unseen.is_shown = false;
+        }
+        for service in services {
+            let Some(unseen) = self.unseen.get_mut(service.name) else {
+                continue;
+            };
+            match unseen.what {
+                Sending::Mode if !service.untouched_plan => drop(self.unseen.remove(service.name)),
+                Sending::Mode => {}
+                // Kept until the mark is seen too: a person may delete the object before that.
+                Sending::Mark | Sending::Object => unseen.is_shown = true,
+            }
+        }
+    }
+
+    /// Whether something was written for a lead that this view of it does not show yet.
+    pub(super) fn is_unseen(&mut self, lead: &Candidate<'_>, rule: &str) -> bool {
+        let Some(unseen) = self.unseen.get(lead.name) else {
+            return false;
+        };
+        let is_seen = match (unseen.what, lead.mark) {
+            (Sending::Mark | Sending::Object, LeadMark::Made { policy, .. })
+            | (Sending::Mark, LeadMark::Begun { policy, .. }) => policy == rule,
+            (Sending::Object, _) => lead.object == NamedLikeLead::Other,
+            _ => false,
+        };
+        if is_seen {
+            self.unseen.remove(lead.name);
+        }
+        !is_seen
+    }
+
+    /// How many objects may be busy that no store shows, and how many of them may have been created.
+    pub(super) fn count_unseen(&self) -> (usize, usize) {
+        let hidden = || self.unseen.values().filter(|unseen| !unseen.is_shown);
+        let created = hidden().filter(|unseen| unseen.what != Sending::Mode);
+        (hidden().count(), created.count())
+    }
+
+    /// When the first of these is forgotten.
+    pub(super) fn next_forgotten(&self) -> Option<Time> {
+        self.unseen.values().map(|unseen| unseen.until).min()
+    }
+
     fn sending(
         &mut self,
         now: Time,
@@ -105,6 +166,7 @@ impl OnboardingMemory {
             tenant,
             short_name,
             until: now + UNSEEN,
+            is_shown: false,
         };
         self.unseen.insert(lead.to_owned(), unseen);
     }

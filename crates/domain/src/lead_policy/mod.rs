@@ -14,6 +14,7 @@ mod limits;
 mod mark;
 mod memory;
 mod names;
+mod refusal;
 mod report;
 
 pub use self::decide::decide;
@@ -198,7 +199,8 @@ pub enum OnboardingAction {
     Make(NewService),
     /// The object exists. Write the mark [`LeadMark::made_text`] on the Lead unless it has that text, on
     /// condition of the version that was given; a Lead that is not found counts as written. Only after that
-    /// was answered with success, take the finalizer [`ONBOARDING_FINALIZER`] off the object, if it is there.
+    /// was answered with success, take the finalizer [`ONBOARDING_FINALIZER`] off the object, if it is there, on
+    /// condition of the object's version: a late request must not reach the next object of that name.
     Finish {
         /// The name of the Lead and of the object.
         name: String,

@@ -1,0 +1,516 @@
+//! The operator: stores that lag, a decision, and its writes one after another, each of which can fail or end
+//! the process.
+
+use std::collections::VecDeque;
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::discovery::ClusterRefusal;
+use oc_domain::lead_policy::{
+    Candidate, LeadMark, MadeService, NamedLikeLead, NewService, OnboardingAction, OnboardingDecision,
+    OnboardingMemory, OnboardingRule, PlatformNames, RuleMatch,
+};
+use oc_domain::names::{ShortNameRule, TenantId, fold_case};
+use oc_domain::time::{Duration, Time};
+
+use super::Rules;
+use super::world::{
+    COMPANIES, LEADS, LeadObject, Mark, NAMES, POLICIES, POLICY_NAMES, PolicyObject, ServiceObject, World,
+};
+
+/// One request to the API server.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Write that a lead is begun, on condition of its version; then create its object.
+    WriteBegun(u64, NewService),
+    /// Read the Lead itself, and create its object if its mark is still this one.
+    Read(Mark, NewService),
+    /// Create the object of a lead.
+    Create(NewService),
+    /// Write that the object was created at that time, on condition of the Lead's version.
+    WriteMade(usize, u64, Time),
+    /// Take the finalizer off an object, on condition of its version.
+    Release(usize, u64),
+    /// Set the mode of an object to Apply, on condition of its version.
+    Adjust(usize, u64),
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is executed and answered.
+    Fine,
+    /// It never arrives, and nobody knows.
+    Unsent,
+    /// It is executed, and its answer is lost.
+    LostDone,
+    /// It is executed so many seconds later, and its answer is lost.
+    Late(u64),
+    /// The API server refuses it. A read is answered.
+    Refused(ClusterRefusal),
+}
+
+/// The requests of one decision.
+#[derive(Clone, Debug)]
+struct Run {
+    policy: usize,
+    effects: VecDeque<Effect>,
+}
+
+/// The operator's process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// How far each store is: Leads, services, policies.
+    pub seen: [usize; 3],
+    memory: [OnboardingMemory; POLICIES],
+    run: Option<Run>,
+    /// The policy whose turn is next.
+    turn: usize,
+    /// Its clock is the API server's as it was at the start, give or take a minute.
+    started: (Time, Time),
+    late: Vec<(Time, usize, Effect)>,
+}
+
+impl Process {
+    /// A process that has seen nothing of an empty cluster.
+    pub fn new(now: Time) -> Self {
+        Self {
+            seen: [0; 3],
+            memory: Default::default(),
+            run: None,
+            turn: 0,
+            started: (now, now),
+            late: Vec::new(),
+        }
+    }
+
+    /// Whether requests of a decision are still to be sent.
+    pub fn is_busy(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// The time by its clock.
+    fn clock(&self, now: Time) -> Time {
+        self.started.1 + now.since(self.started.0)
+    }
+}
+
+/// The tenant of a lead.
+fn tenant(slot: usize) -> Option<TenantId> {
+    TenantId::parse(&format!("2222222{slot}-2222-4222-8222-222222222222")).ok()
+}
+
+fn slot_of(name: &str) -> usize {
+    NAMES.iter().position(|known| *known == name).unwrap_or_default()
+}
+
+impl World {
+    /// Kills the process and starts another one, whose clock is off by so many seconds. What was on its way
+    /// arrives or does not: the next process begins with a list that it reads after that.
+    pub fn crash(&mut self, arrives: bool, off: i64, rules: &Rules) {
+        self.counts.crashes += 1;
+        self.note(|| "the process is killed".to_owned());
+        for (_, policy, effect) in std::mem::take(&mut self.process.late) {
+            if arrives {
+                self.execute(policy, &effect, rules);
+            }
+        }
+        self.process = Process {
+            seen: [self.leads.newest(), self.services.newest(), self.policies.newest()],
+            started: (self.now, Time(self.now.0 + self.ahead + off * 1000)),
+            ..Process::new(self.now)
+        };
+    }
+
+    /// The stores catch up: the Leads, the services, the policies, by so many changes.
+    pub fn catch_up(&mut self, by: [usize; 3]) {
+        let newest = [self.leads.newest(), self.services.newest(), self.policies.newest()];
+        for ((seen, newest), by) in self.process.seen.iter_mut().zip(newest).zip(by) {
+            *seen = newest.min(seen.saturating_add(by));
+        }
+    }
+
+    /// Executes what was late.
+    pub fn execute_late(&mut self, rules: &Rules) {
+        let late = std::mem::take(&mut self.process.late);
+        for (at, policy, effect) in late {
+            if at <= self.now {
+                self.execute(policy, &effect, rules);
+            } else {
+                self.process.late.push((at, policy, effect));
+            }
+        }
+    }
+
+    /// The process takes its next step: a decision, or one request. Returns whether a request was sent.
+    pub fn step(&mut self, fate: Fate, rules: &Rules) -> bool {
+        let Some(run) = &mut self.process.run else {
+            self.decide(rules);
+            return false;
+        };
+        let policy = run.policy;
+        let Some(effect) = run.effects.pop_front() else {
+            self.process.run = None;
+            return false;
+        };
+        self.send(policy, effect, fate, rules);
+        true
+    }
+
+    fn send(&mut self, policy: usize, effect: Effect, fate: Fate, rules: &Rules) {
+        let now = self.process.clock(self.now);
+        self.announce(policy, &effect, now);
+        match fate {
+            Fate::Fine => self.answered(policy, &effect, rules),
+            Fate::Refused(_) if matches!(effect, Effect::Read(..)) => self.answered(policy, &effect, rules),
+            Fate::Refused(refusal) => {
+                self.note(|| format!("{effect:?} is refused: {refusal:?}"));
+                let goes_on = match &effect {
+                    Effect::WriteBegun(_, service) | Effect::Create(service) => self.process.memory[policy]
+                        .refused(now, &service.name, &service.tenant, refusal, "no"),
+                    Effect::Adjust(slot, _) => {
+                        self.process.memory[policy].not_written(NAMES[*slot]);
+                        true
+                    }
+                    _ => true,
+                };
+                self.break_off(policy, &effect, !goes_on);
+            }
+            Fate::Unsent | Fate::LostDone | Fate::Late(_) => {
+                self.counts.lost += 1;
+                self.note(|| format!("{effect:?}: {fate:?}"));
+                match fate {
+                    Fate::LostDone => drop(self.execute(policy, &effect, rules)),
+                    Fate::Late(seconds) => {
+                        let at = self.now + Duration::from_secs(seconds);
+                        self.process.late.push((at, policy, effect.clone()));
+                    }
+                    _ => {}
+                }
+                let memory = &mut self.process.memory[policy];
+                memory.unanswered(now);
+                if !rules.keeps_lost {
+                    *memory = OnboardingMemory::default();
+                }
+                self.break_off(policy, &effect, true);
+            }
+        }
+    }
+
+    /// Remembers what is about to be sent.
+    fn announce(&mut self, policy: usize, effect: &Effect, now: Time) {
+        let memory = &mut self.process.memory[policy];
+        match effect {
+            Effect::WriteBegun(_, service) => memory.marking(now, &service.name, service.tenant),
+            Effect::Create(service) => {
+                memory.making(now, &service.name, service.tenant, &service.short_name);
+            }
+            Effect::Adjust(slot, _) => memory.adjusting(now, NAMES[*slot]),
+            Effect::Read(..) | Effect::WriteMade(..) | Effect::Release(..) => {}
+        }
+    }
+
+    /// Leaves out what depends on an effect, or everything.
+    fn break_off(&mut self, policy: usize, effect: &Effect, everything: bool) {
+        let Some(run) = &mut self.process.run else {
+            return;
+        };
+        debug_assert_eq!(run.policy, policy);
+        if everything {
+            run.effects.clear();
+        } else if matches!(effect, Effect::WriteBegun(..) | Effect::Read(..) | Effect::WriteMade(..)) {
+            run.effects.pop_front();
+        }
+    }
+
+    /// Executes a request, and takes its answer.
+    fn answered(&mut self, policy: usize, effect: &Effect, rules: &Rules) {
+        let done = self.execute(policy, effect, rules);
+        let memory = &mut self.process.memory[policy];
+        match effect {
+            // There is one of that name: the store will show whose it is.
+            Effect::Create(service) => memory.made(&service.tenant),
+            _ if done => {}
+            Effect::WriteBegun(_, service) => {
+                memory.not_written(&service.name);
+                self.counts.conflicts += 1;
+                self.break_off(policy, effect, false);
+            }
+            Effect::Adjust(slot, _) => memory.not_written(NAMES[*slot]),
+            Effect::Read(..) | Effect::WriteMade(..) => {
+                self.counts.conflicts += 1;
+                self.break_off(policy, effect, false);
+            }
+            Effect::Release(..) => {}
+        }
+    }
+
+    /// Executes a request. Returns whether the condition was met.
+    fn execute(&mut self, policy: usize, effect: &Effect, rules: &Rules) -> bool {
+        let uid = self.policy(policy).map_or(0, |policy| policy.uid);
+        let is_lead = |world: &Self, slot: usize, version: u64| {
+            let lead = world.lead(slot);
+            lead.is_some_and(|lead| lead.version == version || !rules.conditional)
+        };
+        let is_service = |world: &Self, slot: usize, version: u64| {
+            world.service(slot).is_some_and(|service| service.version == version)
+        };
+        match effect {
+            Effect::WriteBegun(version, service) => {
+                let slot = slot_of(&service.name);
+                let done = is_lead(self, slot, *version);
+                if done {
+                    self.note(|| format!("{} begins {}", POLICY_NAMES[policy], NAMES[slot]));
+                    self.change_lead(slot, |lead| lead.mark = Mark::Begun(policy, uid));
+                }
+                done
+            }
+            Effect::Read(mark, service) => {
+                let lead = self.lead(slot_of(&service.name));
+                lead.is_some_and(|lead| lead.mark == *mark) || !rules.reads_live
+            }
+            Effect::Create(service) => {
+                let applies = self.policy(policy).is_some_and(|policy| policy.mode == oc_domain::service::Mode::Apply);
+                let slot = slot_of(&service.name);
+                self.create(slot, Some(policy), &service.short_name, rules.finalizer, applies)
+            }
+            Effect::WriteMade(slot, version, at) => {
+                let done = is_lead(self, *slot, *version);
+                if done {
+                    self.note(|| format!("{} is marked as made", NAMES[*slot]));
+                    self.change_lead(*slot, |lead| lead.mark = Mark::Made(policy, uid, *at));
+                }
+                done || self.lead(*slot).is_none()
+            }
+            Effect::Release(slot, version) => {
+                let done = is_service(self, *slot, *version);
+                if done {
+                    let caught = self.service(*slot).is_some_and(|service| service.deleting);
+                    self.counts.caught += u32::from(caught);
+                    self.note(|| format!("the object of {} is released", NAMES[*slot]));
+                    self.change_service(*slot, |service| service.held = false);
+                }
+                done
+            }
+            Effect::Adjust(slot, version) => {
+                let done = is_service(self, *slot, *version);
+                if done {
+                    self.counts.adjusted += 1;
+                    self.note(|| format!("the plan of {} is applied", NAMES[*slot]));
+                    let due = self.now + Duration::from_secs(self.takes);
+                    self.change_service(*slot, |service| {
+                        (service.applies, service.done, service.due) = (true, false, due);
+                        service.generation += 1;
+                    });
+                    self.judge_progress(policy);
+                }
+                done
+            }
+        }
+    }
+
+    /// Decides for the policy whose turn it is, by what the stores show.
+    fn decide(&mut self, rules: &Rules) {
+        let policy = self.process.turn;
+        self.process.turn = (policy + 1) % POLICIES;
+        let [leads, services, policies] = self.process.seen;
+        let view = View {
+            leads: self.leads.at(leads),
+            services: self.services.at(services),
+            policies: self.policies.at(policies),
+            world: self,
+        };
+        let now = self.process.clock(self.now);
+        let mut memory = self.process.memory[policy].clone();
+        if !rules.remembers {
+            memory = OnboardingMemory::default();
+        }
+        let decision = view.decide(now, policy, &mut memory, rules);
+        let effects = view.effects(policy, &decision, rules);
+        let begun_against = view.begins_against_an_older(policy, &decision);
+        self.process.memory[policy] = memory;
+        if let Some(name) = begun_against {
+            self.breaks(format!("L10: the younger policy begins {name}"));
+        }
+        if !self.platform_known && !effects.iter().all(is_of_the_end) {
+            self.breaks("L10: something is created while the list of services is not known".to_owned());
+        }
+        self.process.run = (!effects.is_empty()).then_some(Run { policy, effects });
+    }
+}
+
+fn is_of_the_end(effect: &Effect) -> bool {
+    matches!(effect, Effect::WriteMade(..) | Effect::Release(..))
+}
+
+/// What a decision sees.
+struct View<'w> {
+    leads: &'w [LeadObject],
+    services: &'w [ServiceObject],
+    policies: &'w [PolicyObject],
+    world: &'w World,
+}
+
+impl View<'_> {
+    fn decide(&self, now: Time, policy: usize, memory: &mut OnboardingMemory, rules: &Rules) -> OnboardingDecision {
+        let made: Vec<MadeService<'_>> = self
+            .services
+            .iter()
+            .filter(|service| service.policy == Some(policy))
+            .map(|service| MadeService {
+                name: NAMES[service.slot],
+                created: service.created,
+                progress: service.progress(),
+                held: service.held,
+                untouched_plan: !service.applies && service.generation == 1 && !service.deleting,
+            })
+            .collect();
+        let leads: Vec<Candidate<'_>> = self
+            .leads
+            .iter()
+            .filter_map(|lead| self.candidate(lead, policy, &made))
+            .collect();
+        let own = self.policies.iter().find(|own| own.slot == policy);
+        let rule = own.map(|own| OnboardingRule {
+            name: POLICY_NAMES[policy],
+            limits: self.world.setup.limits[policy],
+            collision: self.world.setup.collision[policy],
+            short_names: ShortNameRule::Portal,
+            mode: own.mode,
+            suspended: own.suspended,
+        });
+        let others: Vec<OnboardingMemory> = self.world.process.memory.to_vec();
+        let taken = |name: &str| {
+            let shown = self.services.iter().any(|service| fold_case(&service.short_name) == name);
+            shown || others.iter().any(|memory| memory.has_just_used(name))
+        };
+        let trouble = Trouble::new(Reason::PlatformUnavailable, "The platform does not answer.");
+        let platform = if self.world.platform_known {
+            PlatformNames::Known(&taken)
+        } else {
+            PlatformNames::Unknown(&trouble)
+        };
+        (rules.decide)(now, rule.as_ref(), (platform, &taken), &leads, &made, memory)
+    }
+
+    fn candidate<'m>(&self, lead: &LeadObject, policy: usize, made: &'m [MadeService<'m>]) -> Option<Candidate<'m>> {
+        let object = self.services.iter().find(|service| service.slot == lead.slot);
+        let named = match object {
+            None => NamedLikeLead::None,
+            Some(object) if object.policy == Some(policy) => made
+                .iter()
+                .find(|made| made.name == NAMES[lead.slot])
+                .map_or(NamedLikeLead::None, NamedLikeLead::Made),
+            Some(_) => NamedLikeLead::Other,
+        };
+        let text = COMPANIES[lead.company];
+        Some(Candidate {
+            name: NAMES[lead.slot],
+            created: lead.created,
+            tenant: tenant(lead.slot)?,
+            matches: if lead.wanted[policy] {
+                RuleMatch::Yes {
+                    short_name: text,
+                    full_name: text,
+                }
+            } else {
+                RuleMatch::No
+            },
+            eligible: lead.active && !self.world.on_platform[lead.slot],
+            served: object.is_some(),
+            mark: self.mark(lead.mark),
+            older_policy: self.older_policy(lead, policy),
+            object: named,
+        })
+    }
+
+    fn mark(&self, mark: Mark) -> LeadMark<'static> {
+        match mark {
+            Mark::None => LeadMark::None,
+            Mark::Begun(policy, _) => LeadMark::Begun {
+                policy: POLICY_NAMES[policy],
+                gone: !self.policies.iter().any(|known| known.slot == policy),
+            },
+            Mark::Made(policy, _, at) => LeadMark::Made {
+                policy: POLICY_NAMES[policy],
+                at: Some(at),
+            },
+            Mark::Odd => LeadMark::Unreadable,
+        }
+    }
+
+    /// The other policy, if it wants the lead too and is older.
+    fn older_policy(&self, lead: &LeadObject, policy: usize) -> Option<&'static str> {
+        let age = |policy: &PolicyObject| (policy.created, POLICY_NAMES[policy.slot]);
+        let own = self.policies.iter().find(|own| own.slot == policy).map(age)?;
+        let older = |other: &&PolicyObject| other.slot != policy && lead.wanted[other.slot] && age(other) < own;
+        self.policies.iter().find(older).map(|other| POLICY_NAMES[other.slot])
+    }
+
+    fn begins_against_an_older(&self, policy: usize, decision: &OnboardingDecision) -> Option<&'static str> {
+        decision.actions.iter().find_map(|action| {
+            let OnboardingAction::Begin(service) = action else {
+                return None;
+            };
+            let lead = self.leads.iter().find(|lead| NAMES[lead.slot] == service.name)?;
+            self.older_policy(lead, policy).map(|_| NAMES[lead.slot])
+        })
+    }
+
+    /// The requests of a decision, in order.
+    fn effects(&self, policy: usize, decision: &OnboardingDecision, rules: &Rules) -> VecDeque<Effect> {
+        let mut effects = VecDeque::new();
+        for action in &decision.actions {
+            match action {
+                OnboardingAction::Begin(service) => {
+                    let begun = Effect::WriteBegun(self.lead_version(&service.name), service.clone());
+                    let create = Effect::Create(service.clone());
+                    effects.extend(if rules.marks_first { [begun, create] } else { [create, begun] });
+                }
+                OnboardingAction::Make(service) => {
+                    let lead = self.leads.iter().find(|lead| NAMES[lead.slot] == service.name);
+                    let mark = lead.map_or(Mark::None, |lead| lead.mark);
+                    effects.extend([Effect::Read(mark, service.clone()), Effect::Create(service.clone())]);
+                }
+                OnboardingAction::Finish { name, made } => self.finish(policy, name, *made, rules, &mut effects),
+                OnboardingAction::Adjust { name } => {
+                    effects.push_back(Effect::Adjust(slot_of(name), self.service_version(name)));
+                }
+            }
+        }
+        effects
+    }
+
+    fn finish(&self, policy: usize, name: &str, made: Time, rules: &Rules, effects: &mut VecDeque<Effect>) {
+        let slot = slot_of(name);
+        let lead = self.leads.iter().find(|lead| lead.slot == slot);
+        let told = |mark: Mark| match mark {
+            Mark::Made(by, _, at) => !rules.ties_mark_to_object || (by == policy && at == made),
+            _ => false,
+        };
+        let write = Effect::WriteMade(slot, self.lead_version(name), made);
+        let release = Effect::Release(slot, self.service_version(name));
+        let held = self.services.iter().any(|service| service.slot == slot && service.held);
+        let told = lead.is_some_and(|lead| told(lead.mark));
+        if !rules.mark_before_release {
+            effects.extend([release, write]);
+        } else {
+            effects.extend((!told).then_some(write));
+            effects.extend(held.then_some(release));
+        }
+    }
+
+    fn lead_version(&self, name: &str) -> u64 {
+        let lead = self.leads.iter().find(|lead| NAMES[lead.slot] == name);
+        lead.map_or(0, |lead| lead.version)
+    }
+
+    fn service_version(&self, name: &str) -> u64 {
+        let service = self.services.iter().find(|service| NAMES[service.slot] == name);
+        service.map_or(0, |service| service.version)
+    }
+}
+
+/// How many leads there are, for loops over them.
+pub fn slots() -> std::ops::Range<usize> {
+    0..LEADS
+}

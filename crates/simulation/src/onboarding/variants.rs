@@ -1,0 +1,266 @@
+//! Wrong operators, each with one mistake that law L10 must catch.
+
+use oc_domain::lead_policy::{
+    self, Candidate, LeadMark, MadeService, NamedLikeLead, OnboardingDecision, OnboardingMemory,
+    OnboardingRule, PlatformNames,
+};
+use oc_domain::time::{Duration, Time};
+
+use super::{Decide, Platform, Rules, real};
+
+/// A wrong operator: what it does, its rules, and a part of the text of the law that must catch it.
+pub struct Variant {
+    /// What it does wrong.
+    pub what: &'static str,
+    /// The rules it plays by.
+    pub rules: Rules,
+    /// A part of the text of the law.
+    pub law: &'static str,
+}
+
+/// Returns all of them.
+pub fn all() -> Vec<Variant> {
+    let second = "L10: a second object";
+    let busy = "are in progress";
+    let today = "objects in a day";
+    vec![
+        driven("creates before it marks", second, |rules| rules.marks_first = false),
+        driven("takes the store's mark for the Lead's", second, |rules| rules.reads_live = false),
+        driven("creates without the finalizer", second, |rules| rules.finalizer = false),
+        driven("marks whatever version is there", second, |rules| rules.conditional = false),
+        driven("takes the finalizer off before it marks", second, |rules| rules.mark_before_release = false),
+        driven("takes any mark for that of the object", second, |rules| rules.ties_mark_to_object = false),
+        driven("forgets what no store shows yet", busy, |rules| rules.remembers = false),
+        driven("forgets what was sent when the answer is lost", second, |rules| rules.keeps_lost = false),
+        decided("creates again what a person deleted", second, makes_again),
+        decided("leaves what is begun out of the limits", busy, forgets_the_begun),
+        decided("counts only objects that still exist", today, forgets_the_deleted),
+        decided("believes no time that has not come", today, forgets_the_future),
+        decided("waits until a time that has not come", "L10, progress", waits_for_the_future),
+        decided("ignores the older policy", "the younger policy", ignores_the_older),
+        decided("takes an unknown list for an empty one", "is not known", unknown_is_empty),
+        decided("takes a plan for no load", busy, plans_are_free),
+        decided("does not ask whether a name is taken", "the short name of", takes_any_name),
+        decided("leaves what another process has begun", "L10, progress", never_resumes),
+    ]
+}
+
+fn driven(what: &'static str, law: &'static str, change: impl FnOnce(&mut Rules)) -> Variant {
+    let mut rules = Rules::default();
+    change(&mut rules);
+    Variant { what, rules, law }
+}
+
+fn decided(what: &'static str, law: &'static str, decide: Decide) -> Variant {
+    driven(what, law, |rules| rules.decide = decide)
+}
+
+/// Lets the product decide about other leads and objects than there are.
+fn about<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: impl Iterator<Item = Candidate<'a>>,
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    lead_policy::decide(now, rule, platform.0, leads, services, memory)
+}
+
+fn makes_again<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let forgotten = leads.iter().map(|lead| match lead.mark {
+        LeadMark::Made { .. } => Candidate {
+            mark: LeadMark::None,
+            ..*lead
+        },
+        _ => *lead,
+    });
+    about(now, rule, platform, forgotten, services, memory)
+}
+
+fn forgets_the_begun<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let is_begun = |lead: &&Candidate<'_>| {
+        matches!(lead.mark, LeadMark::Begun { .. }) && lead.object == NamedLikeLead::None
+    };
+    let begun = leads.iter().copied().filter(|lead| is_begun(&lead));
+    let mut first = about(now, rule, platform, begun, services, &mut memory.clone());
+    let others = leads.iter().copied().filter(|lead| !is_begun(&lead));
+    let second = about(now, rule, platform, others, services, memory);
+    let new = |action: &lead_policy::OnboardingAction| {
+        !matches!(action, lead_policy::OnboardingAction::Finish { .. })
+    };
+    first.actions.retain(new);
+    first.actions.extend(second.actions);
+    first
+}
+
+fn forgets_the_deleted<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let untimed = leads.iter().map(|lead| match lead.mark {
+        LeadMark::Made { policy, .. } => Candidate {
+            mark: LeadMark::Made { policy, at: None },
+            ..*lead
+        },
+        _ => *lead,
+    });
+    about(now, rule, platform, untimed, services, memory)
+}
+
+/// Gives objects and marks whose time has not come another time.
+fn with_future<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+    instead: Time,
+) -> OnboardingDecision {
+    let time = |at: Time| if at > now + Duration::from_secs(300) { instead } else { at };
+    let services: Vec<MadeService<'a>> = services
+        .iter()
+        .map(|service| MadeService {
+            created: time(service.created),
+            ..*service
+        })
+        .collect();
+    let leads = leads.iter().map(|lead| match lead.mark {
+        LeadMark::Made { policy, at } => Candidate {
+            mark: LeadMark::Made {
+                policy,
+                at: at.map(time),
+            },
+            ..*lead
+        },
+        _ => *lead,
+    });
+    let mut decision = about(now, rule, platform, leads, &services, memory);
+    for action in &mut decision.actions {
+        // The marks are written with the objects' own times.
+        if let lead_policy::OnboardingAction::Finish { name, made } = action
+            && let Some(service) = services.iter().find(|service| service.name == name)
+        {
+            *made = service.created;
+        }
+    }
+    decision
+}
+
+fn forgets_the_future<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    with_future(now, rule, platform, leads, services, memory, Time(0))
+}
+
+fn waits_for_the_future<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    with_future(now, rule, platform, leads, services, memory, now)
+}
+
+fn ignores_the_older<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let alone = leads.iter().map(|lead| Candidate {
+        older_policy: None,
+        ..*lead
+    });
+    about(now, rule, platform, alone, services, memory)
+}
+
+fn unknown_is_empty<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let known = (PlatformNames::Known(platform.1), platform.1);
+    real(now, rule, known, leads, services, memory)
+}
+
+fn plans_are_free<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let mut decision = real(now, rule, platform, leads, services, memory);
+    if rule.is_some_and(|rule| rule.mode == oc_domain::service::Mode::Apply && !rule.suspended) {
+        let plans = services.iter().filter(|service| service.untouched_plan);
+        let all = plans.map(|service| lead_policy::OnboardingAction::Adjust {
+            name: service.name.to_owned(),
+        });
+        decision.actions.extend(all);
+    }
+    decision
+}
+
+fn takes_any_name<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let free = |_: &str| false;
+    let names = match platform.0 {
+        PlatformNames::Known(_) => PlatformNames::Known(&free),
+        unknown @ PlatformNames::Unknown(_) => unknown,
+    };
+    lead_policy::decide(now, rule, names, leads.iter().copied(), services, memory)
+}
+
+fn never_resumes<'a>(
+    now: Time,
+    rule: Option<&OnboardingRule<'_>>,
+    platform: Platform<'_>,
+    leads: &[Candidate<'a>],
+    services: &[MadeService<'a>],
+    memory: &mut OnboardingMemory,
+) -> OnboardingDecision {
+    let mut decision = real(now, rule, platform, leads, services, memory);
+    decision
+        .actions
+        .retain(|action| !matches!(action, lead_policy::OnboardingAction::Make(_)));
+    decision
+}
