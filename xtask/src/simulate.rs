@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::Args;
+use oc_simulation::onboarding;
 use oc_simulation::search::{Report, search, shrink, tell};
 use oc_simulation::tape;
 use oc_simulation::world::Rules;
@@ -24,6 +25,9 @@ pub struct Settings {
     /// Print the story of this seed from beginning to end, and run no other
     #[arg(long, value_name = "SEED")]
     tell: Option<u64>,
+    /// Run the stories of LeadPolicy objects, not those of leads and services
+    #[arg(long)]
+    policies: bool,
 }
 
 /// Plays stories until one breaks a law. That one is shrunk and printed.
@@ -31,6 +35,9 @@ pub struct Settings {
 /// # Errors
 /// When the counts can't be written.
 pub fn run(settings: &Settings) -> Result<bool> {
+    if settings.policies {
+        return Ok(policies(settings));
+    }
     let rules = Rules::default();
     if let Some(seed) = settings.tell {
         let story = tell(&tape::tape(seed), &rules);
@@ -68,6 +75,37 @@ pub fn run(settings: &Settings) -> Result<bool> {
         broken.seed, short.laws, broken.seed
     ));
     Ok(false)
+}
+
+/// Plays stories of policies until one breaks a law, and prints that one.
+fn policies(settings: &Settings) -> bool {
+    let rules = onboarding::Rules::default();
+    if let Some(seed) = settings.tell {
+        let story = onboarding::tell(&tape::tape(seed), &rules);
+        progress::result(&story);
+        return !story.contains("BROKEN");
+    }
+    let (from, begun) = (settings.from, Instant::now());
+    progress::step(&format!(
+        "Running {} stories of policies from seed {from}",
+        settings.seeds
+    ));
+    let seeds = from..from.saturating_add(settings.seeds);
+    let (counts, broken) = onboarding::search(seeds, &rules, "");
+    progress::result(&format!(
+        "{} objects created, {} crashes, {} lost answers, {} conflicting writes in {:.0} s",
+        counts.created,
+        counts.crashes,
+        counts.lost,
+        counts.conflicts,
+        begun.elapsed().as_secs_f64()
+    ));
+    let Some((seed, laws)) = broken else {
+        return true;
+    };
+    progress::result(&onboarding::tell(&tape::tape(seed), &rules));
+    progress::fail(&format!("seed {seed} breaks {laws:?}"));
+    false
 }
 
 fn told(report: &Report, seconds: f64) -> String {

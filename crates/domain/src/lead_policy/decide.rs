@@ -165,7 +165,10 @@ impl<'a, 'r> Run<'a, 'r> {
     fn obstacle(&self, lead: &Candidate<'a>) -> Result<(String, String), Why<'a>> {
         let (short_name, full_name) = match lead.matches {
             RuleMatch::Failed(message) => return Err(Why::Expression(message)),
-            RuleMatch::Yes { short_name, full_name } => (short_name, full_name),
+            RuleMatch::Yes {
+                short_name,
+                full_name,
+            } => (short_name, full_name),
             RuleMatch::No => ("", ""),
         };
         if lead.object == NamedLikeLead::Other {
@@ -332,9 +335,7 @@ impl<'a, 'r> Run<'a, 'r> {
         let is_taken = |name: &str| taken(name) || chosen.names.contains(name);
         let short_name = match self.rule.collision {
             Collision::Number => numbered(&pending.short_name, is_taken),
-            Collision::Refuse => {
-                Some(pending.short_name.clone()).filter(|name| !is_taken(&fold_case(name)))
-            }
+            Collision::Refuse => Some(pending.short_name.clone()).filter(|name| !is_taken(&fold_case(name))),
         };
         let Some(short_name) = short_name else {
             if self.rule.collision == Collision::Number {
@@ -397,7 +398,10 @@ impl Chosen {
     fn new(memory: &OnboardingMemory) -> Self {
         let unseen = memory.unseen.values();
         Self {
-            names: unseen.clone().filter_map(|unseen| unseen.short_name.clone()).collect(),
+            names: unseen
+                .clone()
+                .filter_map(|unseen| unseen.short_name.clone())
+                .collect(),
             tenants: unseen.filter_map(|unseen| unseen.tenant).collect(),
         }
     }

@@ -47,10 +47,7 @@ impl<'a> LeadMark<'a> {
                 gone: !exists(policy),
             },
             Some(at) => match time(at) {
-                Some(at) => Self::Made {
-                    policy,
-                    at: Some(at),
-                },
+                Some(at) => Self::Made { policy, at: Some(at) },
                 None => Self::Unreadable,
             },
         }

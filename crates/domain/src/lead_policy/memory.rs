@@ -7,8 +7,9 @@ use crate::discovery::{Attempts, ClusterRefusal};
 use crate::names::TenantId;
 use crate::time::{Duration, Time};
 
-/// For how long a write counts as done that no store shows: the API server executes no request that is older
-/// (its `--request-timeout` is a minute unless set), and a watch that delivers nothing for so long is renewed.
+/// For how long a write counts as done that no store shows. The API server executes no request that is older
+/// than a minute (`--request-timeout`, unless set); the rest is for the watch to deliver it. A watch that lags by
+/// more can let the limits be exceeded, but no second object be created.
 const UNSEEN: Duration = Duration::from_secs(90);
 
 /// A write that no store shows yet.

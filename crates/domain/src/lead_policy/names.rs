@@ -83,13 +83,23 @@ mod tests {
             move |name: &str| names.iter().any(|taken| taken == name)
         };
         assert_eq!(numbered("Contoso", taken(&[])).as_deref(), Some("Contoso"));
-        assert_eq!(numbered("Contoso", taken(&["contoso"])).as_deref(), Some("Contoso_2"));
+        assert_eq!(
+            numbered("Contoso", taken(&["contoso"])).as_deref(),
+            Some("Contoso_2")
+        );
         let both = taken(&["contoso", "contoso_2"]);
         assert_eq!(numbered("Contoso", both).as_deref(), Some("Contoso_3"));
         let long = taken(&["fifteen_letters"]);
-        assert_eq!(numbered("Fifteen_Letters", long).as_deref(), Some("Fifteen_Lette_2"));
-        let to_nine = |name: &str| name == "fifteen_letters" || name.ends_with(|c: char| ('2'..='9').contains(&c));
-        assert_eq!(numbered("Fifteen_Letters", to_nine).as_deref(), Some("Fifteen_Lett_10"));
+        assert_eq!(
+            numbered("Fifteen_Letters", long).as_deref(),
+            Some("Fifteen_Lette_2")
+        );
+        let to_nine =
+            |name: &str| name == "fifteen_letters" || name.ends_with(|c: char| ('2'..='9').contains(&c));
+        assert_eq!(
+            numbered("Fifteen_Letters", to_nine).as_deref(),
+            Some("Fifteen_Lett_10")
+        );
         assert_eq!(numbered("Contoso", |_| true), None);
     }
 }

@@ -188,7 +188,14 @@ fn limits() {
         ("almost yesterday", limits(9, 1), &[a], &[ready("x", DAY + secs(60))], "", tomorrow(DAY + secs(60))),
         ("created today and deleted", limits(9, 1), &[a, gone("d", 4, NOW - HOUR)], &[], "", tomorrow(HOUR)),
         ("created yesterday and deleted", limits(9, 1), &[a, gone("d", 4, NOW - DAY * 2)], &[], "begin a", None),
-        ("a time that has not come", limits(9, 1), &[a], &[ready("x", HOUR), MadeService { created: NOW + DAY * 900, ..made("y") }], "", Some(Hold::PerDay(NOW + DAY + secs(61)))),
+        (
+            "a time that has not come",
+            limits(9, 1),
+            &[a],
+            &[ready("x", HOUR), MadeService { created: NOW + DAY * 900, ..made("y") }],
+            "",
+            Some(Hold::PerDay(NOW + DAY + secs(61))),
+        ),
         ("what is begun counts for the day", limits(9, 2), &[a, begun("d", 4)], &[ready("x", HOUR)], "make d", tomorrow(HOUR)),
     ];
     for (what, rule, leads, services, does, hold) in table {
@@ -397,7 +404,7 @@ fn verdicts() {
     let table: [(&str, &OnboardingRule<'_>, &[Candidate<'_>], &str, &str); 4] = [
         ("nothing to do", &rule(), &[], "True Succeeded -", "Every lead that this policy selects"),
         ("suspended", &suspended, &[lead("a", 1)], "False Suspended -", "spec.suspend"),
-        ("limits", &one, &[lead("a", 1), lead("b", 2)], "True Succeeded -", "More leads wait because spec.limits.perDay"),
+        ("limits", &one, &[lead("a", 1), lead("b", 2)], "True Succeeded -", "More leads wait because spec.limits.inProgress"),
         ("refusals", &rule(), &[refused], "True Succeeded -", "Some leads are refused"),
     ];
     for (what, rule, leads, says, message) in table {
@@ -487,7 +494,8 @@ proptest! {
         prop_assert_eq!(created.iter().collect::<BTreeSet<_>>().len(), created.len());
         for name in &created {
             let lead = candidates.iter().find(|lead| lead.name == *name).expect("a lead");
-            prop_assert!(lead.object == NamedLikeLead::None && !matches!(lead.mark, LeadMark::Made { .. } | LeadMark::Unreadable) && lead.eligible);
+            let was_created = matches!(lead.mark, LeadMark::Made { .. } | LeadMark::Unreadable);
+            prop_assert!(lead.object == NamedLikeLead::None && !was_created && lead.eligible);
         }
         let chosen: Vec<String> = short_names(&decision).into_iter().map(fold_case).collect();
         prop_assert!(chosen.iter().all(|name| ShortName::parse(name, ShortNameRule::Portal).is_ok() && !taken(name)));

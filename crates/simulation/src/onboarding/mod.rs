@@ -45,8 +45,6 @@ pub struct Rules {
     pub conditional: bool,
     /// It writes the mark before it takes the finalizer off.
     pub mark_before_release: bool,
-    /// A mark counts as that of an object only if it has its creation time.
-    pub ties_mark_to_object: bool,
     /// It remembers what it has written.
     pub remembers: bool,
     /// It remembers what it has sent when the answer is lost.
@@ -62,7 +60,6 @@ impl Default for Rules {
             finalizer: true,
             conditional: true,
             mark_before_release: true,
-            ties_mark_to_object: true,
             remembers: true,
             keeps_lost: true,
         }

@@ -61,6 +61,8 @@ struct Run {
 pub struct Process {
     /// How far each store is: Leads, services, policies.
     pub seen: [usize; 3],
+    /// Which of them learn nothing new for a while.
+    pub hangs: [bool; 3],
     memory: [OnboardingMemory; POLICIES],
     run: Option<Run>,
     /// The policy whose turn is next.
@@ -75,6 +77,7 @@ impl Process {
     pub fn new(now: Time) -> Self {
         Self {
             seen: [0; 3],
+            hangs: [false; 3],
             memory: Default::default(),
             run: None,
             turn: 0,
@@ -115,7 +118,11 @@ impl World {
             }
         }
         self.process = Process {
-            seen: [self.leads.newest(), self.services.newest(), self.policies.newest()],
+            seen: [
+                self.leads.newest(),
+                self.services.newest(),
+                self.policies.newest(),
+            ],
             started: (self.now, Time(self.now.0 + self.ahead + off * 1000)),
             ..Process::new(self.now)
         };
@@ -123,9 +130,14 @@ impl World {
 
     /// The stores catch up: the Leads, the services, the policies, by so many changes.
     pub fn catch_up(&mut self, by: [usize; 3]) {
-        let newest = [self.leads.newest(), self.services.newest(), self.policies.newest()];
-        for ((seen, newest), by) in self.process.seen.iter_mut().zip(newest).zip(by) {
-            *seen = newest.min(seen.saturating_add(by));
+        let newest = [
+            self.leads.newest(),
+            self.services.newest(),
+            self.policies.newest(),
+        ];
+        let Process { seen, hangs, .. } = &mut self.process;
+        for (at, by) in by.into_iter().enumerate().filter(|(at, _)| !hangs[*at]) {
+            seen[at] = newest[at].min(seen[at].saturating_add(by));
         }
     }
 
@@ -217,7 +229,10 @@ impl World {
         debug_assert_eq!(run.policy, policy);
         if everything {
             run.effects.clear();
-        } else if matches!(effect, Effect::WriteBegun(..) | Effect::Read(..) | Effect::WriteMade(..)) {
+        } else if matches!(
+            effect,
+            Effect::WriteBegun(..) | Effect::Read(..) | Effect::WriteMade(..)
+        ) {
             run.effects.pop_front();
         }
     }
@@ -252,7 +267,9 @@ impl World {
             lead.is_some_and(|lead| lead.version == version || !rules.conditional)
         };
         let is_service = |world: &Self, slot: usize, version: u64| {
-            world.service(slot).is_some_and(|service| service.version == version)
+            world
+                .service(slot)
+                .is_some_and(|service| service.version == version)
         };
         match effect {
             Effect::WriteBegun(version, service) => {
@@ -269,7 +286,9 @@ impl World {
                 lead.is_some_and(|lead| lead.mark == *mark) || !rules.reads_live
             }
             Effect::Create(service) => {
-                let applies = self.policy(policy).is_some_and(|policy| policy.mode == oc_domain::service::Mode::Apply);
+                let applies = self
+                    .policy(policy)
+                    .is_some_and(|policy| policy.mode == oc_domain::service::Mode::Apply);
                 let slot = slot_of(&service.name);
                 self.create(slot, Some(policy), &service.short_name, rules.finalizer, applies)
             }
@@ -351,7 +370,13 @@ struct View<'w> {
 }
 
 impl View<'_> {
-    fn decide(&self, now: Time, policy: usize, memory: &mut OnboardingMemory, rules: &Rules) -> OnboardingDecision {
+    fn decide(
+        &self,
+        now: Time,
+        policy: usize,
+        memory: &mut OnboardingMemory,
+        rules: &Rules,
+    ) -> OnboardingDecision {
         let made: Vec<MadeService<'_>> = self
             .services
             .iter()
@@ -380,7 +405,10 @@ impl View<'_> {
         });
         let others: Vec<OnboardingMemory> = self.world.process.memory.to_vec();
         let taken = |name: &str| {
-            let shown = self.services.iter().any(|service| fold_case(&service.short_name) == name);
+            let shown = self
+                .services
+                .iter()
+                .any(|service| fold_case(&service.short_name) == name);
             shown || others.iter().any(|memory| memory.has_just_used(name))
         };
         let trouble = Trouble::new(Reason::PlatformUnavailable, "The platform does not answer.");
@@ -392,7 +420,12 @@ impl View<'_> {
         (rules.decide)(now, rule.as_ref(), (platform, &taken), &leads, &made, memory)
     }
 
-    fn candidate<'m>(&self, lead: &LeadObject, policy: usize, made: &'m [MadeService<'m>]) -> Option<Candidate<'m>> {
+    fn candidate<'m>(
+        &self,
+        lead: &LeadObject,
+        policy: usize,
+        made: &'m [MadeService<'m>],
+    ) -> Option<Candidate<'m>> {
         let object = self.services.iter().find(|service| service.slot == lead.slot);
         let named = match object {
             None => NamedLikeLead::None,
@@ -442,8 +475,12 @@ impl View<'_> {
     fn older_policy(&self, lead: &LeadObject, policy: usize) -> Option<&'static str> {
         let age = |policy: &PolicyObject| (policy.created, POLICY_NAMES[policy.slot]);
         let own = self.policies.iter().find(|own| own.slot == policy).map(age)?;
-        let older = |other: &&PolicyObject| other.slot != policy && lead.wanted[other.slot] && age(other) < own;
-        self.policies.iter().find(older).map(|other| POLICY_NAMES[other.slot])
+        let older =
+            |other: &&PolicyObject| other.slot != policy && lead.wanted[other.slot] && age(other) < own;
+        self.policies
+            .iter()
+            .find(older)
+            .map(|other| POLICY_NAMES[other.slot])
     }
 
     fn begins_against_an_older(&self, policy: usize, decision: &OnboardingDecision) -> Option<&'static str> {
@@ -464,14 +501,23 @@ impl View<'_> {
                 OnboardingAction::Begin(service) => {
                     let begun = Effect::WriteBegun(self.lead_version(&service.name), service.clone());
                     let create = Effect::Create(service.clone());
-                    effects.extend(if rules.marks_first { [begun, create] } else { [create, begun] });
+                    effects.extend(if rules.marks_first {
+                        [begun, create]
+                    } else {
+                        [create, begun]
+                    });
                 }
                 OnboardingAction::Make(service) => {
                     let lead = self.leads.iter().find(|lead| NAMES[lead.slot] == service.name);
                     let mark = lead.map_or(Mark::None, |lead| lead.mark);
-                    effects.extend([Effect::Read(mark, service.clone()), Effect::Create(service.clone())]);
+                    effects.extend([
+                        Effect::Read(mark, service.clone()),
+                        Effect::Create(service.clone()),
+                    ]);
                 }
-                OnboardingAction::Finish { name, made } => self.finish(policy, name, *made, rules, &mut effects),
+                OnboardingAction::Finish { name, made } => {
+                    self.finish(policy, name, *made, rules, &mut effects)
+                }
                 OnboardingAction::Adjust { name } => {
                     effects.push_back(Effect::Adjust(slot_of(name), self.service_version(name)));
                 }
@@ -484,12 +530,15 @@ impl View<'_> {
         let slot = slot_of(name);
         let lead = self.leads.iter().find(|lead| lead.slot == slot);
         let told = |mark: Mark| match mark {
-            Mark::Made(by, _, at) => !rules.ties_mark_to_object || (by == policy && at == made),
+            Mark::Made(by, _, at) => by == policy && at == made,
             _ => false,
         };
         let write = Effect::WriteMade(slot, self.lead_version(name), made);
         let release = Effect::Release(slot, self.service_version(name));
-        let held = self.services.iter().any(|service| service.slot == slot && service.held);
+        let held = self
+            .services
+            .iter()
+            .any(|service| service.slot == slot && service.held);
         let told = lead.is_some_and(|lead| told(lead.mark));
         if !rules.mark_before_release {
             effects.extend([release, write]);

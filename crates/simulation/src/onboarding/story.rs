@@ -54,7 +54,11 @@ impl World {
     fn disturb(&mut self, what: usize, how: usize, rules: &Rules) {
         match what % 16 {
             0..=3 => self.one_step(how, rules),
-            4 => self.catch_up([how & 3, how >> 2 & 3, how >> 4 & 3]),
+            4 if how & 64 == 0 => self.catch_up([how & 3, how >> 2 & 3, how >> 4 & 3]),
+            4 => {
+                self.process.hangs[how % 3] ^= true;
+                self.note(|| format!("a store hangs, or goes on: {}", how % 3));
+            }
             5 => {
                 let seconds = [1, 10, 100, HOUR, 6 * HOUR, 12 * HOUR, DAY, DAY + 1];
                 self.wait(seconds[how % seconds.len()], rules);
@@ -70,7 +74,8 @@ impl World {
                 self.note(|| format!("the list of services is known: {known}"));
             }
             14 => {
-                let ahead = [0, 600, DAY, 400 * DAY].map(|seconds| i64::try_from(seconds * 1000).unwrap_or(0));
+                let ahead =
+                    [0, 600, DAY, 400 * DAY].map(|seconds| i64::try_from(seconds * 1000).unwrap_or(0));
                 self.set_clock(ahead[how % ahead.len()]);
                 self.crash(how & 64 == 0, 0, rules);
             }
@@ -232,7 +237,10 @@ impl World {
 
     /// Whether a policy owes an object to a lead that has none.
     fn is_owed(&self, slot: usize) -> bool {
-        let Some(lead) = self.lead(slot).filter(|lead| lead.active && !self.on_platform[slot]) else {
+        let Some(lead) = self
+            .lead(slot)
+            .filter(|lead| lead.active && !self.on_platform[slot])
+        else {
             return false;
         };
         let wants = |policy: &&PolicyObject| lead.wanted[policy.slot];
@@ -251,7 +259,9 @@ impl World {
     /// Whether the lead's short name is taken, and the policy appends no number.
     fn is_refused(&self, slot: usize, policy: &PolicyObject) -> bool {
         use oc_domain::lead_policy::{Collision, fit_short_name};
-        let company = self.lead(slot).map_or("", |lead| super::world::COMPANIES[lead.company]);
+        let company = self
+            .lead(slot)
+            .map_or("", |lead| super::world::COMPANIES[lead.company]);
         let name = fit_short_name(company, oc_domain::names::ShortNameRule::Portal);
         let taken = |name: &String| {
             let mut services = self.services.now().iter();

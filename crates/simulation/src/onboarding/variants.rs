@@ -24,24 +24,57 @@ pub fn all() -> Vec<Variant> {
     let busy = "are in progress";
     let today = "objects in a day";
     vec![
-        driven("creates before it marks", second, |rules| rules.marks_first = false),
-        driven("takes the store's mark for the Lead's", second, |rules| rules.reads_live = false),
-        driven("creates without the finalizer", second, |rules| rules.finalizer = false),
-        driven("marks whatever version is there", second, |rules| rules.conditional = false),
-        driven("takes the finalizer off before it marks", second, |rules| rules.mark_before_release = false),
-        driven("takes any mark for that of the object", second, |rules| rules.ties_mark_to_object = false),
-        driven("forgets what no store shows yet", busy, |rules| rules.remembers = false),
-        driven("forgets what was sent when the answer is lost", second, |rules| rules.keeps_lost = false),
+        driven("creates before it marks", second, |rules| {
+            rules.marks_first = false
+        }),
+        driven("takes the store's mark for the Lead's", second, |rules| {
+            rules.reads_live = false
+        }),
+        driven("creates without the finalizer", second, |rules| {
+            rules.finalizer = false
+        }),
+        driven("marks whatever version is there", second, |rules| {
+            rules.conditional = false
+        }),
+        driven("takes the finalizer off before it marks", second, |rules| {
+            rules.mark_before_release = false
+        }),
+        driven("forgets what no store shows yet", busy, |rules| {
+            rules.remembers = false
+        }),
+        driven("forgets what was sent when the answer is lost", second, |rules| {
+            rules.keeps_lost = false
+        }),
         decided("creates again what a person deleted", second, makes_again),
         decided("leaves what is begun out of the limits", busy, forgets_the_begun),
         decided("counts only objects that still exist", today, forgets_the_deleted),
         decided("believes no time that has not come", today, forgets_the_future),
-        decided("waits until a time that has not come", "L10, progress", waits_for_the_future),
-        decided("ignores the older policy", "the younger policy", ignores_the_older),
-        decided("takes an unknown list for an empty one", "is not known", unknown_is_empty),
+        decided(
+            "waits until a time that has not come",
+            "L10, progress",
+            waits_for_the_future,
+        ),
+        decided(
+            "ignores the older policy",
+            "the younger policy",
+            ignores_the_older,
+        ),
+        decided(
+            "takes an unknown list for an empty one",
+            "is not known",
+            unknown_is_empty,
+        ),
         decided("takes a plan for no load", busy, plans_are_free),
-        decided("does not ask whether a name is taken", "the short name of", takes_any_name),
-        decided("leaves what another process has begun", "L10, progress", never_resumes),
+        decided(
+            "does not ask whether a name is taken",
+            "the short name of",
+            takes_any_name,
+        ),
+        decided(
+            "leaves what another process has begun",
+            "L10, progress",
+            never_resumes,
+        ),
     ]
 }
 
@@ -136,7 +169,13 @@ fn with_future<'a>(
     memory: &mut OnboardingMemory,
     instead: Time,
 ) -> OnboardingDecision {
-    let time = |at: Time| if at > now + Duration::from_secs(300) { instead } else { at };
+    let time = |at: Time| {
+        if at > now + Duration::from_secs(300) {
+            instead
+        } else {
+            at
+        }
+    };
     let services: Vec<MadeService<'a>> = services
         .iter()
         .map(|service| MadeService {
