@@ -33,17 +33,11 @@ fn no_rule_creates_a_second_object_or_more_than_its_limits() {
 
 #[test]
 fn each_wrong_rule_is_caught() {
-    let missed: Vec<String> = variants::all().iter().filter_map(missed).collect();
+    let missed: Vec<&str> = variants::all().iter().filter(|variant| !is_caught(variant)).map(|variant| variant.what).collect();
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
-fn missed(variant: &Variant) -> Option<String> {
+fn is_caught(variant: &Variant) -> bool {
     let (_, broken) = search(0..PATIENCE, &variant.rules, variant.law);
-    match broken {
-        Some((seed, _)) => {
-            eprintln!("{}: seed {seed}", variant.what);
-            None
-        }
-        None => Some(format!("an operator that {} never breaks {:?}", variant.what, variant.law)),
-    }
+    broken.is_some()
 }

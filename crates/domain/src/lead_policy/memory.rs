@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Candidate, LeadMark, MadeService, NamedLikeLead};
+use super::{Candidate, LeadMark, MadeService};
 use crate::discovery::{Attempts, ClusterRefusal};
 use crate::names::TenantId;
 use crate::time::{Duration, Time};
@@ -61,6 +61,14 @@ impl OnboardingMemory {
         self.sending(now, lead, Sending::Object, Some(tenant), Some(folded));
     }
 
+    /// Records that the mark of a created object is about to be sent. Until that is seen, the object counts even
+    /// if a person deletes it.
+    pub fn finishing(&mut self, now: Time, lead: &str) {
+        if !self.unseen.contains_key(lead) {
+            self.sending(now, lead, Sending::Object, None, None);
+        }
+    }
+
     /// Records that a change of an object's mode is about to be sent.
     pub fn adjusting(&mut self, now: Time, name: &str) {
         self.sending(now, name, Sending::Mode, None, None);
@@ -71,6 +79,12 @@ impl OnboardingMemory {
     pub fn has_just_used(&self, folded: &str) -> bool {
         let mut unseen = self.unseen.values();
         unseen.any(|unseen| unseen.short_name.as_deref() == Some(folded))
+    }
+
+    /// Whether something that was sent for a lead can still be executed. As long as that is so, another policy
+    /// must take the lead for served: its mark may have been removed, or this policy deleted.
+    pub fn has_under_way(&self, now: Time, lead: &str) -> bool {
+        self.unseen.get(lead).is_some_and(|unseen| now < unseen.until)
     }
 
     /// Records that what was announced last for this lead was certainly not written: a conflict, or another
@@ -133,7 +147,6 @@ impl OnboardingMemory {
         let is_seen = match (unseen.what, lead.mark) {
             (Sending::Mark | Sending::Object, LeadMark::Made { policy, .. })
             | (Sending::Mark, LeadMark::Begun { policy, .. }) => policy == rule,
-            (Sending::Object, _) => lead.object == NamedLikeLead::Other,
             _ => false,
         };
         if is_seen {

@@ -165,7 +165,8 @@ pub struct Candidate<'a> {
     /// Whether the tenant may become a service ([`crate::eligibility::may_become_service`]). False while that
     /// is not known.
     pub eligible: bool,
-    /// Whether a service object stands for the tenant, in any namespace.
+    /// Whether a service object stands for the tenant, in any namespace, or another policy may create one at any
+    /// moment ([`OnboardingMemory::has_under_way`]).
     pub served: bool,
     /// The annotation [`ONBOARDED_BY`].
     pub mark: LeadMark<'a>,

@@ -173,7 +173,8 @@ fn limits() {
     let begun = |name, number| Candidate { mark: begun("benelux"), ..lead(name, number) };
     let (a, b, c) = (lead("a", 1), lead("b", 2), lead("c", 3));
     let tomorrow = |ago: Duration| Some(Hold::PerDay(NOW - ago + DAY + secs(61)));
-    let table: [(&str, OnboardingRule<'_>, &[Candidate<'_>], &[MadeService<'_>], &str, Option<Hold>); 16] = [
+    type Row<'a> = (&'a str, OnboardingRule<'a>, &'a [Candidate<'a>], &'a [MadeService<'a>], &'a str, Option<Hold>);
+    let table: [Row<'_>; 16] = [
         ("the oldest first", limits(2, 9), &[c, b, a], &[], "begin a, begin b", Some(Hold::InProgress)),
         ("enough room", limits(3, 9), &[c, b, a], &[], "begin a, begin b, begin c", None),
         ("one is busy", limits(2, 9), &[a, b], &[busy("x", HOUR)], "begin a", Some(Hold::InProgress)),

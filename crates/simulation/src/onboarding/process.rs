@@ -34,6 +34,17 @@ pub enum Effect {
     Adjust(usize, u64),
 }
 
+impl Effect {
+    /// Whether it must not be sent when that one failed.
+    fn depends_on(&self, before: &Self) -> bool {
+        match (before, self) {
+            (Self::WriteBegun(_, lead) | Self::Read(_, lead), Self::Create(service)) => lead == service,
+            (Self::WriteMade(lead, ..), Self::Release(service, _)) => lead == service,
+            _ => false,
+        }
+    }
+}
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -70,6 +81,8 @@ pub struct Process {
     /// Its clock is the API server's as it was at the start, give or take a minute.
     started: (Time, Time),
     late: Vec<(Time, usize, Effect)>,
+    /// It decided what it sends now by stores that lagged by more than they may.
+    pub was_blind: bool,
 }
 
 impl Process {
@@ -83,6 +96,7 @@ impl Process {
             turn: 0,
             started: (now, now),
             late: Vec::new(),
+            was_blind: false,
         }
     }
 
@@ -139,6 +153,11 @@ impl World {
         for (at, by) in by.into_iter().enumerate().filter(|(at, _)| !hangs[*at]) {
             seen[at] = newest[at].min(seen[at].saturating_add(by));
         }
+    }
+
+    /// When the next late request is executed.
+    pub fn next_late(&self) -> Option<Time> {
+        self.process.late.iter().map(|(at, ..)| *at).min()
     }
 
     /// Executes what was late.
@@ -217,7 +236,8 @@ impl World {
                 memory.making(now, &service.name, service.tenant, &service.short_name);
             }
             Effect::Adjust(slot, _) => memory.adjusting(now, NAMES[*slot]),
-            Effect::Read(..) | Effect::WriteMade(..) | Effect::Release(..) => {}
+            Effect::WriteMade(slot, ..) => memory.finishing(now, NAMES[*slot]),
+            Effect::Read(..) | Effect::Release(..) => {}
         }
     }
 
@@ -229,10 +249,7 @@ impl World {
         debug_assert_eq!(run.policy, policy);
         if everything {
             run.effects.clear();
-        } else if matches!(
-            effect,
-            Effect::WriteBegun(..) | Effect::Read(..) | Effect::WriteMade(..)
-        ) {
+        } else if run.effects.front().is_some_and(|next| next.depends_on(effect)) {
             run.effects.pop_front();
         }
     }
@@ -266,11 +283,6 @@ impl World {
             let lead = world.lead(slot);
             lead.is_some_and(|lead| lead.version == version || !rules.conditional)
         };
-        let is_service = |world: &Self, slot: usize, version: u64| {
-            world
-                .service(slot)
-                .is_some_and(|service| service.version == version)
-        };
         match effect {
             Effect::WriteBegun(version, service) => {
                 let slot = slot_of(&service.name);
@@ -282,8 +294,10 @@ impl World {
                 done
             }
             Effect::Read(mark, service) => {
-                let lead = self.lead(slot_of(&service.name));
-                lead.is_some_and(|lead| lead.mark == *mark) || !rules.reads_live
+                let slot = slot_of(&service.name);
+                let there = self.lead(slot).map_or(Mark::Odd, |lead| lead.mark);
+                self.note(|| format!("the mark of {} is read: {there:?}", NAMES[slot]));
+                there == *mark || !rules.reads_live
             }
             Effect::Create(service) => {
                 let applies = self
@@ -300,36 +314,50 @@ impl World {
                 }
                 done || self.lead(*slot).is_none()
             }
-            Effect::Release(slot, version) => {
-                let done = is_service(self, *slot, *version);
-                if done {
-                    let caught = self.service(*slot).is_some_and(|service| service.deleting);
-                    self.counts.caught += u32::from(caught);
-                    self.note(|| format!("the object of {} is released", NAMES[*slot]));
-                    self.change_service(*slot, |service| service.held = false);
-                }
-                done
-            }
-            Effect::Adjust(slot, version) => {
-                let done = is_service(self, *slot, *version);
-                if done {
-                    self.counts.adjusted += 1;
-                    self.note(|| format!("the plan of {} is applied", NAMES[*slot]));
-                    let due = self.now + Duration::from_secs(self.takes);
-                    self.change_service(*slot, |service| {
-                        (service.applies, service.done, service.due) = (true, false, due);
-                        service.generation += 1;
-                    });
-                    self.judge_progress(policy);
-                }
-                done
+            Effect::Release(slot, version) => self.release(*slot, *version),
+            Effect::Adjust(slot, version) => self.adjust(policy, *slot, *version),
+        }
+    }
+
+    fn is_version(&self, slot: usize, version: u64) -> bool {
+        self.service(slot)
+            .is_some_and(|service| service.version == version)
+    }
+
+    fn release(&mut self, slot: usize, version: u64) -> bool {
+        let done = self.is_version(slot, version);
+        if done {
+            let caught = self.service(slot).is_some_and(|service| service.deleting);
+            self.counts.caught += u32::from(caught);
+            self.note(|| format!("the object of {} is released", NAMES[slot]));
+            self.change_service(slot, |service| service.held = false);
+        }
+        done
+    }
+
+    fn adjust(&mut self, policy: usize, slot: usize, version: u64) -> bool {
+        let done = self.is_version(slot, version);
+        if done {
+            self.counts.adjusted += 1;
+            self.note(|| format!("the plan of {} is applied", NAMES[slot]));
+            let was_busy = self.service(slot).is_some_and(|service| !service.done);
+            let due = self.now + Duration::from_secs(self.takes);
+            self.change_service(slot, |service| {
+                (service.applies, service.done, service.due) = (true, false, due);
+                service.generation += 1;
+            });
+            if !was_busy {
+                self.judge_progress(policy);
             }
         }
+        done
     }
 
     /// Decides for the policy whose turn it is, by what the stores show.
     fn decide(&mut self, rules: &Rules) {
         let policy = self.process.turn;
+        self.process.was_blind &= !self.process.late.is_empty();
+        self.process.was_blind |= self.is_blind();
         self.process.turn = (policy + 1) % POLICIES;
         let [leads, services, policies] = self.process.seen;
         let view = View {
@@ -392,7 +420,7 @@ impl View<'_> {
         let leads: Vec<Candidate<'_>> = self
             .leads
             .iter()
-            .filter_map(|lead| self.candidate(lead, policy, &made))
+            .filter_map(|lead| self.candidate(lead, policy, now, &made))
             .collect();
         let own = self.policies.iter().find(|own| own.slot == policy);
         let rule = own.map(|own| OnboardingRule {
@@ -424,6 +452,7 @@ impl View<'_> {
         &self,
         lead: &LeadObject,
         policy: usize,
+        now: Time,
         made: &'m [MadeService<'m>],
     ) -> Option<Candidate<'m>> {
         let object = self.services.iter().find(|service| service.slot == lead.slot);
@@ -435,6 +464,10 @@ impl View<'_> {
                 .map_or(NamedLikeLead::None, NamedLikeLead::Made),
             Some(_) => NamedLikeLead::Other,
         };
+        let memories = self.world.process.memory.iter().enumerate();
+        let under_way = memories
+            .filter(|(other, _)| *other != policy)
+            .any(|(_, memory)| memory.has_under_way(now, NAMES[lead.slot]));
         let text = COMPANIES[lead.company];
         Some(Candidate {
             name: NAMES[lead.slot],
@@ -449,7 +482,7 @@ impl View<'_> {
                 RuleMatch::No
             },
             eligible: lead.active && !self.world.on_platform[lead.slot],
-            served: object.is_some(),
+            served: object.is_some() || under_way,
             mark: self.mark(lead.mark),
             older_policy: self.older_policy(lead, policy),
             object: named,

@@ -47,8 +47,12 @@ pub fn tell(tape: &[u8], rules: &Rules) -> String {
 
 impl World {
     fn wait(&mut self, seconds: u64, rules: &Rules) {
-        self.pass(Duration::from_secs(seconds));
-        self.execute_late(rules);
+        let until = self.now + Duration::from_secs(seconds);
+        while let Some(next) = self.next_late().filter(|next| *next <= until) {
+            self.pass(next.since(self.now));
+            self.execute_late(rules);
+        }
+        self.pass(until.since(self.now));
     }
 
     fn disturb(&mut self, what: usize, how: usize, rules: &Rules) {

@@ -508,16 +508,16 @@ impl World {
         self.judge_progress(policy);
     }
 
-    /// Whether a store lags by more than a watch can that is renewed when it delivers nothing. Limits and names
+    /// Whether a store lags, or lagged at the decision, by more than a watch can that is renewed when it delivers nothing. Limits and names
     /// depend on that; that no second object is created does not.
-    fn is_blind(&self) -> bool {
+    pub fn is_blind(&self) -> bool {
         let [leads, services, policies] = self.process.seen;
         let lags = [
             self.leads.lag(self.now, leads),
             self.services.lag(self.now, services),
             self.policies.lag(self.now, policies),
         ];
-        lags.into_iter().any(|lag| lag > LAG)
+        self.process.was_blind || lags.into_iter().any(|lag| lag > LAG)
     }
 
     /// Judges how many objects of a policy are busy.
