@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::limits::Load;
 use super::names::numbered;
-use super::refusal::{Refusal, Why, advice, list};
+use super::refusal::{UntoldRefusal, Why, advice, list};
 use super::{
-    Candidate, Collision, Hold, LeadMark, MadeService, NamedLikeLead, NewService, OnboardingAction,
-    OnboardingDecision, OnboardingMemory, OnboardingRule, PlatformNames, Progress, RuleMatch,
+    Candidate, Collision, Hold, LeadMark, MadeService, NamedLikeLead, OnboardingAction, OnboardingDecision,
+    OnboardingMemory, OnboardingRule, PlatformNames, Progress, RuleMatch, ServiceToCreate,
 };
 use super::{fit_full_name, fit_short_name};
 use crate::conditions::Trouble;
@@ -80,7 +80,7 @@ struct Run<'a, 'r> {
     load: Load,
     pending: Vec<Pending<'a>>,
     plans: Vec<Plan<'a>>,
-    refused: Vec<Refusal<'a>>,
+    refused: Vec<UntoldRefusal<'a>>,
     /// The tenants without an object, while a refusal of the API server is remembered.
     missing: BTreeSet<TenantId>,
     decision: OnboardingDecision,
@@ -222,7 +222,7 @@ impl<'a, 'r> Run<'a, 'r> {
     }
 
     fn refuse(&mut self, lead: &Candidate<'a>, why: Why<'a>) {
-        self.refused.push(Refusal {
+        self.refused.push(UntoldRefusal {
             created: lead.created,
             lead: lead.name,
             why,
@@ -344,7 +344,7 @@ impl<'a, 'r> Run<'a, 'r> {
             return false;
         };
         chosen.names.insert(fold_case(&short_name));
-        let service = NewService {
+        let service = ServiceToCreate {
             name: lead.name.to_owned(),
             tenant: lead.tenant,
             short_name,

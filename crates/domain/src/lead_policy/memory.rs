@@ -14,7 +14,7 @@ const UNSEEN: Duration = Duration::from_secs(90);
 
 /// A write that no store shows yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unseen {
+pub(super) struct UnseenWrite {
     pub(super) what: Sending,
     pub(super) tenant: Option<TenantId>,
     /// The short name in lower case, of an object.
@@ -37,7 +37,7 @@ pub(super) enum Sending {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnboardingMemory {
     /// By the name of the Lead.
-    pub(super) unseen: BTreeMap<String, Unseen>,
+    pub(super) unseen: BTreeMap<String, UnseenWrite>,
     /// Objects and marks whose time has not come yet, and when each was noticed first.
     pub(super) ahead: BTreeMap<String, Time>,
     pub(super) attempts: Attempts,
@@ -175,7 +175,7 @@ impl OnboardingMemory {
         tenant: Option<TenantId>,
         short_name: Option<String>,
     ) {
-        let unseen = Unseen {
+        let unseen = UnseenWrite {
             what,
             tenant,
             short_name,

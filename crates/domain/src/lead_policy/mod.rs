@@ -193,11 +193,11 @@ pub enum OnboardingAction {
     /// Write the mark [`LeadMark::begun_text`] on the Lead, on condition that it is the version that was given
     /// to the decision. If that write was answered with success, create the service object. Any other answer:
     /// do not create it.
-    Begin(NewService),
+    Begin(ServiceToCreate),
     /// The mark says that it was begun. Read the Lead from the API server, not from the store; if its mark is
     /// still the one that was given to the decision and it is not being deleted, create the service object. If
     /// the object exists already, that counts as created.
-    Make(NewService),
+    Make(ServiceToCreate),
     /// The object exists. Write the mark [`LeadMark::made_text`] on the Lead unless it has that text, on
     /// condition of the version that was given; a Lead that is not found counts as written. Only after that
     /// was answered with success, take the finalizer [`ONBOARDING_FINALIZER`] off the object, if it is there, on
@@ -218,7 +218,7 @@ pub enum OnboardingAction {
 /// A service object to create. It has the Lead's name, refers to it, has the label
 /// `operatorconnect.dev/lead-policy`, the finalizer [`ONBOARDING_FINALIZER`], and no owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewService {
+pub struct ServiceToCreate {
     /// The name of the Lead and of the object.
     pub name: String,
     /// The tenant.

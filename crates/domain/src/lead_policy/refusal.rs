@@ -10,7 +10,7 @@ const QUOTED: usize = 100;
 
 /// A refused lead, before anything is written about it: only some of them are listed.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal<'a> {
+pub(super) struct UntoldRefusal<'a> {
     pub(super) created: Time,
     pub(super) lead: &'a str,
     pub(super) why: Why<'a>,
@@ -102,7 +102,7 @@ pub(super) fn advice(refusal: ClusterRefusal) -> &'static str {
 }
 
 /// The oldest refusals, with their messages.
-pub(super) fn list(mut refused: Vec<Refusal<'_>>) -> Vec<RefusedLead> {
+pub(super) fn list(mut refused: Vec<UntoldRefusal<'_>>) -> Vec<RefusedLead> {
     refused.sort_unstable_by_key(|refusal| (refusal.created, refusal.lead));
     refused
         .iter()

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::discovery::ClusterRefusal;
 use oc_domain::lead_policy::{
-    Candidate, LeadMark, MadeService, NamedLikeLead, NewService, OnboardingAction, OnboardingDecision,
-    OnboardingMemory, OnboardingRule, PlatformNames, RuleMatch,
+    Candidate, LeadMark, MadeService, NamedLikeLead, OnboardingAction, OnboardingDecision, OnboardingMemory,
+    OnboardingRule, PlatformNames, RuleMatch, ServiceToCreate,
 };
 use oc_domain::names::{ShortNameRule, TenantId, fold_case};
 use oc_domain::time::{Duration, Time};
@@ -21,11 +21,11 @@ use super::world::{
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Write that a lead is begun, on condition of its version; then create its object.
-    WriteBegun(u64, NewService),
+    WriteBegun(u64, ServiceToCreate),
     /// Read the Lead itself, and create its object if its mark is still this one.
-    Read(Mark, NewService),
+    Read(Mark, ServiceToCreate),
     /// Create the object of a lead.
-    Create(NewService),
+    Create(ServiceToCreate),
     /// Write that the object was created at that time, on condition of the Lead's version.
     WriteMade(usize, u64, Time),
     /// Take the finalizer off an object, on condition of its version.
