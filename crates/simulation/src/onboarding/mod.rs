@@ -5,6 +5,7 @@
 pub mod process;
 mod story;
 pub mod variants;
+mod view;
 pub mod world;
 
 use oc_domain::lead_policy::{
