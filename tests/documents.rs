@@ -256,11 +256,11 @@ fn what_the_pages_of_the_reasons_show_is_what_the_code_says() {
             // The schema's default, before any operator has seen the object.
             Reason::Progressing => Verdict { ready: ConditionStatus::Unknown, ..Verdict::not_ready(reason, message) },
             // Ready stays as it is.
-            Reason::ClusterRefused => Verdict { discovered: Some((ConditionStatus::False, reason, message)), ..Verdict::ready("x") },
+            Reason::ClusterRefused => Verdict { discovered: Some((ConditionStatus::False, reason, message.into())), ..Verdict::ready("x") },
             _ => Verdict::not_ready(reason, message),
         };
         let told = |condition: &oc_domain::conditions::Condition| {
-            [condition.kind.to_owned(), condition.truth.as_str().to_owned(), condition.reason.to_string(), condition.message.clone()]
+            [condition.kind.to_owned(), condition.truth.as_str().to_owned(), condition.reason.to_string(), condition.message.to_string()]
         };
         let mut expected: Vec<[String; 4]> = verdict.conditions().iter().map(told).collect();
         if reason == Reason::Progressing {

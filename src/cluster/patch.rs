@@ -224,7 +224,7 @@ pub async fn status<K: ManagedResource>(
             Err(WriteError::Conflict) => {}
             other => return other,
         }
-        known = Cow::Owned(newest_of_same(client, object).await?);
+        known = Cow::Owned(Box::pin(newest_of_same(client, object)).await?);
         if ours(&*known) != ours(object) {
             return Err(WriteError::Conflict);
         }

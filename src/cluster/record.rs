@@ -1,5 +1,6 @@
 //! Parses annotations and status into what a decision reads, and names our annotations.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,48 +54,64 @@ const LONGEST_PLACE: usize = 4000;
 
 /// The intent as written in the annotation.
 #[derive(Serialize, Deserialize)]
-struct Written {
-    kind: String,
-    id: String,
+struct Written<'a> {
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    id: Text<'a>,
     start: jiff::Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    platform: Option<String>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    platform: Option<Text<'a>>,
+}
+
+/// A text of the annotation, without a copy unless it has escapes.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    fn of(text: impl Into<Cow<'a, str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The beginning of the text, of at most this many characters.
+    fn cut(&self, most: usize) -> Arc<str> {
+        let end = self.0.char_indices().nth(most).map_or(self.0.len(), |(at, _)| at);
+        Arc::from(&self.0[..end])
+    }
 }
 
 /// Returns the annotation's text for an intent.
 pub fn intent_text(intent: &Intent) -> String {
     let written = Written {
-        kind: intent.kind.as_str().to_owned(),
-        id: intent.id.0.to_string(),
+        kind: Text::of(intent.kind.as_str()),
+        id: Text::of(&*intent.id.0),
         start: clock::timestamp(intent.start),
-        tenant: intent.tenant.as_ref().map(ToString::to_string),
-        platform: intent.place.as_deref().map(str::to_owned),
+        tenant: intent.tenant.map(|tenant| Text::of(tenant.to_string())),
+        platform: intent.place.as_deref().map(Text::of),
     };
     serde_json::to_string(&written).unwrap_or_default()
 }
 
 fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
-    let written: Written = serde_json::from_str(annotations.get(OPERATION)?).ok()?;
+    let written: Written<'_> = serde_json::from_str(annotations.get(OPERATION)?).ok()?;
     // Whatever can't be read as a deletion counts as a create: that is the one that must never be repeated
     // blindly.
-    let kind = if written.kind == OperationKind::Delete.as_str() {
+    let kind = if written.kind.0 == OperationKind::Delete.as_str() {
         OperationKind::Delete
     } else {
         OperationKind::Create
     };
     // What is read here may be written to status again, which accepts neither longer ids nor years before the
     // first.
-    let id = written.id.chars().take(LONGEST_ID).collect::<String>();
     Some(Intent {
         kind,
-        id: OperationId(id.into()),
+        id: OperationId(written.id.cut(LONGEST_ID)),
         start: clock::time(written.start).max(Time(0)),
-        tenant: written.tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
-        place: written
-            .platform
-            .map(|place| place.chars().take(LONGEST_PLACE).collect::<String>().into()),
+        tenant: written.tenant.and_then(|tenant| TenantId::parse(&tenant.0).ok()),
+        place: written.platform.map(|place| place.cut(LONGEST_PLACE)),
         sent: Sent::Maybe,
     })
 }

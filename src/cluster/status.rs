@@ -42,7 +42,7 @@ pub fn conditions(
             type_: condition.kind.to_owned(),
             status: condition.truth.as_str().to_owned(),
             reason: condition.reason.to_string(),
-            message: condition.message,
+            message: condition.message.into_owned(),
             observed_generation: Some(generation),
             last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
         }
@@ -421,7 +421,7 @@ mod tests {
             Some((
                 oc_domain::conditions::ConditionStatus::False,
                 Reason::Progressing,
-                "Because.".to_owned(),
+                "Because.".into(),
             ))
         };
         let all = Verdict {

@@ -155,7 +155,7 @@ impl<'a> AuditRecord<'a> {
         } = self;
         let (reason, said) = (
             trouble.map(|trouble| display(trouble.reason)),
-            trouble.map(|trouble| trouble.message.as_str()),
+            trouble.map(|trouble| &*trouble.message),
         );
         tracing::info!(
             target: "audit",

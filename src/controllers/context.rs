@@ -27,8 +27,9 @@ use crate::runtime::leadership::Leadership;
 use crate::runtime::workqueue::{Priority, Queue};
 use oc_api::LivePlatform;
 
-/// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
-const PASSES_PER_PLATFORM: usize = 128;
+/// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server,
+/// which accepts fewer requests than that at once.
+const PASSES_PER_PLATFORM: usize = 64;
 
 /// The configuration of this process.
 #[derive(Clone, Debug, Default)]

@@ -67,7 +67,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
                 self.context.tallies.enter(&self.context.cache, &key);
                 Ok(intent)
             }
-            Err(failed) => Err(self.refresh(failed).await),
+            Err(failed) => Err(Box::pin(self.refresh(failed)).await),
         }
     }
 
@@ -87,7 +87,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
         self.context.metrics.status_unwritten(K::KIND);
         if sent
             && matches!(failed, WriteError::Conflict)
-            && let Ok(object) = patch::operation(&self.context.client, &*self.get(), status).await
+            && let Ok(object) = Box::pin(patch::operation(&self.context.client, &*self.get(), status)).await
         {
             K::stored(&self.context.cache)
                 .put(object)
@@ -95,7 +95,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
                 .for_each(|learnt| K::learnt(self.context, learnt));
             return Err(failed);
         }
-        Err(self.refresh(failed).await)
+        Err(Box::pin(self.refresh(failed)).await)
     }
 
     /// Checks that the pass knows the newest version, when it has nothing new to write. If the watch has

@@ -77,7 +77,7 @@ pub fn trouble_of(error: &Error) -> Trouble {
     };
     Trouble {
         reason,
-        message: error.message().to_owned(),
+        message: error.message().to_owned().into(),
         retry_after: error.retry_after.map(|rest| rest.min(MOST_REST)),
     }
 }

@@ -95,7 +95,7 @@ impl Connected {
                     trouble.message
                 );
                 Err(Trouble {
-                    message,
+                    message: message.into(),
                     ..trouble.clone()
                 })
             }

@@ -153,7 +153,8 @@ pub async fn run<W: Actuator>(
                         if matches!(failed, WriteError::Dropped(_)) {
                             pass.dropped(&mark);
                         }
-                        return unkept(actuator, pass, decision, failed).await;
+                        // Boxed, because it is rare, and has a copy of everything.
+                        return Box::pin(unkept(actuator, pass, decision, failed)).await;
                     }
                 }
             }

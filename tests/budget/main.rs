@@ -41,7 +41,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const FEW: u32 = 100;
 
 /// The recorded allocations for a service, and their bytes.
-const ALLOCATIONS: u64 = 1550;
+const ALLOCATIONS: u64 = 900;
 const BYTES: u64 = 420_000;
 
 fn main() -> Result<ExitCode> {

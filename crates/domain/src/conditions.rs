@@ -3,6 +3,7 @@
 //! The shape is that of kstatus: `Ready` is always present; `Reconciling` and `Stalled` only while true,
 //! never both. A reason answers "whose move is it?".
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::timing;
@@ -184,14 +185,14 @@ pub struct Trouble {
     /// Says whose move it is.
     pub reason: Reason,
     /// What happened and what to do. The text must not vary between attempts.
-    pub message: String,
+    pub message: Cow<'static, str>,
     /// How long the platform asked us to wait (`Retry-After`), if it did.
     pub retry_after: Option<std::time::Duration>,
 }
 
 impl Trouble {
     /// Creates trouble without a retry time.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+    pub fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             reason,
             message: message.into(),
@@ -233,7 +234,7 @@ pub struct Condition {
     /// The reason of the condition.
     pub reason: Reason,
     /// What happened, for people.
-    pub message: String,
+    pub message: Cow<'static, str>,
 }
 
 /// What a decision reports about its object.
@@ -244,16 +245,16 @@ pub struct Verdict {
     /// The reason of `Ready`, and of `Reconciling` or `Stalled`.
     pub reason: Reason,
     /// The message of `Ready`, and of `Reconciling` or `Stalled`.
-    pub message: String,
+    pub message: Cow<'static, str>,
     /// Whether a person must act.
     pub stalled: bool,
     /// Whether the platform shows what it should, jobs included.
-    pub synced: Option<(ConditionStatus, Reason, String)>,
+    pub synced: Option<(ConditionStatus, Reason, Cow<'static, str>)>,
     /// Leads and services: whether the lead may become a service.
-    pub lead_eligible: Option<(ConditionStatus, Reason, String)>,
+    pub lead_eligible: Option<(ConditionStatus, Reason, Cow<'static, str>)>,
     /// Platforms only: whether every lead that `spec.leadDiscovery` wants has an object. A separate condition,
     /// because the rest of the platform's work continues.
-    pub discovered: Option<(ConditionStatus, Reason, String)>,
+    pub discovered: Option<(ConditionStatus, Reason, Cow<'static, str>)>,
     /// Platforms only: why deletions are held. A separate condition, because the rest of the platform's work
     /// continues.
     pub held: Option<Trouble>,
@@ -263,7 +264,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// Returns the verdict of an object that is ready.
-    pub fn ready(message: impl Into<String>) -> Self {
+    pub fn ready(message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             ready: ConditionStatus::True,
             stalled: false,
@@ -272,7 +273,7 @@ impl Verdict {
     }
 
     /// Returns a verdict that is not ready. It is stalled when the reason says that a person must act.
-    pub fn not_ready(reason: Reason, message: impl Into<String>) -> Self {
+    pub fn not_ready(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             ready: ConditionStatus::False,
             reason,
@@ -360,9 +361,9 @@ impl Verdict {
 
 /// Limits a message to 1,000 characters, since it appears in status, tables and events. The API server's
 /// limit is 32,768.
-fn bounded(message: &str) -> String {
+fn bounded(message: &Cow<'static, str>) -> Cow<'static, str> {
     match message.char_indices().nth(1000) {
-        None => message.to_owned(),
-        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.clone(),
+        Some((end, _)) => format!("{}…", &message[..end]).into(),
     }
 }

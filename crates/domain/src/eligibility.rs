@@ -1,6 +1,7 @@
 //! Which of a tenant's leads counts, and whether it may become a service. The objects of both kinds follow the
 //! same rules.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::conditions::{ConditionStatus, Reason, Trouble};
@@ -71,15 +72,16 @@ pub(crate) fn of_lead(
     leads: &[Arc<Lead>],
     services: &ServicesView,
     served: bool,
-) -> Option<(ConditionStatus, Reason, String)> {
+) -> Option<(ConditionStatus, Reason, Cow<'static, str>)> {
     let lead = lead_that_counts(leads)?;
     if may_become_service(leads, services) {
         let message = match services.direct_routing() {
             Some(other) => format!(
                 "{ELIGIBLE} The tenant has the Direct Routing service {}: a service beside it is requested only with spec.besideDirectRouting on the OcEssentialService.",
                 other.described()
-            ),
-            None => ELIGIBLE.to_owned(),
+            )
+            .into(),
+            None => ELIGIBLE.into(),
         };
         return Some((ConditionStatus::True, Reason::Succeeded, message));
     }
@@ -87,13 +89,13 @@ pub(crate) fn of_lead(
     if let Some(trouble) = not_active(leads, lead) {
         // A service that nobody has imported can be imported whatever the status of the lead.
         let message = match existing.filter(|_| !served) {
-            Some(existing) => format!("{} {existing}", trouble.message),
+            Some(existing) => format!("{} {existing}", trouble.message).into(),
             None => trouble.message,
         };
         return Some((ConditionStatus::False, trouble.reason, message));
     }
     let licensed = || licensed(lead, services).map(|trouble| trouble.message);
-    let message = existing.or_else(licensed)?;
+    let message = existing.map(Cow::Owned).or_else(licensed)?;
     Some((ConditionStatus::False, Reason::AlreadyLicensed, message))
 }
 

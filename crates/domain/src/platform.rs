@@ -1,6 +1,8 @@
 //! Decides what to do next for one `LivePlatform`: refreshes its lists, and requests the synchronization jobs
 //! that services wait for.
 
+use std::borrow::Cow;
+
 use crate::absence::{self, AbsenceCount, Account};
 use crate::breaker::{self, Asking, DeletionLedger};
 use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
@@ -63,7 +65,7 @@ pub struct DesiredPlatform {
     /// A part of the spec that can't be followed, while the rest is.
     pub unfollowed: Option<Trouble>,
     /// The value of `LeadsDiscovered`; `None` without `spec.leadDiscovery`.
-    pub discovered: Option<(ConditionStatus, Reason, String)>,
+    pub discovered: Option<(ConditionStatus, Reason, Cow<'static, str>)>,
 }
 
 /// The services that wait for one job.
@@ -273,7 +275,7 @@ pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
     );
     Trouble {
         reason,
-        message,
+        message: message.into(),
         retry_after: trouble.retry_after,
     }
 }
@@ -334,7 +336,8 @@ fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformF
         std::iter::once(message.to_owned())
             .chain(not_taken)
             .collect::<Vec<_>>()
-            .join(" "),
+            .join(" ")
+            .into(),
     ));
     verdict
 }

@@ -464,7 +464,7 @@ impl Record {
 
     /// Ends the current operation with a refusal.
     pub fn refuse_operation(&mut self, trouble: &Trouble, now: Time) {
-        self.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]);
+        self.end_operation(Outcome::Refused, now, vec![trouble.message.to_string()]);
         if let Some(operation) = self
             .operation
             .as_mut()

@@ -25,7 +25,7 @@ pub fn of_change(change: &Change, faults: &FieldFaults, said: Trouble) -> Troubl
     };
     Trouble {
         reason,
-        message: format!("{}{stop}{advice}", said.message),
+        message: format!("{}{stop}{advice}", said.message).into(),
         ..said
     }
 }

@@ -328,7 +328,7 @@ impl World {
         fate: Ask,
     ) -> ChangeResult {
         let now = self.now;
-        let trouble = |reason, words: &str| Trouble::new(reason, words);
+        let trouble = |reason, words: &'static str| Trouble::new(reason, words);
         if play.rules.lease && !self.leads(op) {
             return ChangeResult::NotSent(trouble(Reason::Progressing, "This replica does not lead."));
         }

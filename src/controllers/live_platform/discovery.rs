@@ -3,6 +3,7 @@
 //! The objects are only created, never removed, because people may have edited them since. A deleted object
 //! is created again while the lead exists.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::num::NonZeroU32;
@@ -319,7 +320,7 @@ pub struct Told {
     /// The counts.
     pub status: Option<LeadDiscoveryStatus>,
     /// The value of `LeadsDiscovered`.
-    pub condition: Option<(ConditionStatus, Reason, String)>,
+    pub condition: Option<(ConditionStatus, Reason, Cow<'static, str>)>,
     /// What is wrong with the spec of the platform object.
     pub trouble: Option<Trouble>,
 }
@@ -337,7 +338,7 @@ pub fn told(context: &Context, platform: &LivePlatform) -> Told {
         let status = platform.status.as_ref();
         let said = status.and_then(|status| said(&status.conditions));
         let waits = || {
-            let message = "Waiting for the platform's list of leads.".to_owned();
+            let message = "Waiting for the platform's list of leads.".into();
             (ConditionStatus::False, Reason::Progressing, message)
         };
         return Told {
@@ -356,19 +357,22 @@ pub fn told(context: &Context, platform: &LivePlatform) -> Told {
             failed: count(report.failed),
             message: (!words.is_empty()).then(|| words.chars().take(MESSAGE).collect()),
         }),
-        condition: Some(report.condition(&rules.namespace)),
+        condition: Some({
+            let (truth, reason, message) = report.condition(&rules.namespace);
+            (truth, reason, message.into())
+        }),
         trouble: unwatched.or_else(|| report.trouble(&rules.namespace)),
     }
 }
 
 /// The value of the condition `LeadsDiscovered` as it was last written.
-fn said(conditions: &[Condition]) -> Option<(ConditionStatus, Reason, String)> {
+fn said(conditions: &[Condition]) -> Option<(ConditionStatus, Reason, Cow<'static, str>)> {
     let is_ours = |condition: &&Condition| condition.type_ == ConditionType::LeadsDiscovered.as_str();
     let said = conditions.iter().find(is_ours)?;
     let truth = [ConditionStatus::True, ConditionStatus::False]
         .into_iter()
         .find(|truth| truth.as_str() == said.status)?;
-    Some((truth, Reason::parse(&said.reason)?, said.message.clone()))
+    Some((truth, Reason::parse(&said.reason)?, said.message.clone().into()))
 }
 
 /// The trouble to report when discovery's namespace is not watched. The operator would see none of the

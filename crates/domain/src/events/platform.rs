@@ -28,7 +28,7 @@ pub fn of_platform(
     if !written {
         return notes;
     }
-    let (now, message) = (last.verdict.reason, last.verdict.message.as_str());
+    let (now, message) = (last.verdict.reason, &*last.verdict.message);
     if last.verdict.ready == ConditionStatus::True && !said.was_ready() {
         let event = if said.ready.is_some() {
             Event::PlatformRecovered

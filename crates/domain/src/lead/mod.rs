@@ -257,7 +257,7 @@ impl LeadCase<'_> {
         // When the answer to a channel change was lost, the change is repeated, but not at once.
         let again_later = matches!(self.facts.answer, Some(ChangeResult::Unknown(_)))
             && self.record.open_intent().is_none();
-        let verifying = |message: &str| {
+        let verifying = |message: &'static str| {
             let until = if again_later {
                 self.now + timing::SETTLING
             } else {
@@ -310,16 +310,12 @@ impl LeadCase<'_> {
         let synced = match (service, &lead.service) {
             (Some(service), shown) if shown.as_ref() != Some(&service.guid) => {
                 let message = "The platform has a service for this tenant, but the lead does not show it yet: peering.sync-leads-job is due.";
-                (
-                    ConditionStatus::False,
-                    Reason::AwaitingLeadsJob,
-                    message.to_owned(),
-                )
+                (ConditionStatus::False, Reason::AwaitingLeadsJob, message.into())
             }
             _ => (
                 ConditionStatus::True,
                 Reason::Succeeded,
-                "The lead shows what the list of services shows.".to_owned(),
+                "The lead shows what the list of services shows.".into(),
             ),
         };
         let mut decision = self.channel(policy, desired, lead);

@@ -63,7 +63,7 @@ pub(super) fn eligible(
         return decision;
     }
     let mut decision = case.create(policy, desired);
-    decision.verdict.lead_eligible = Some((ConditionStatus::True, Reason::Succeeded, ELIGIBLE.to_owned()));
+    decision.verdict.lead_eligible = Some((ConditionStatus::True, Reason::Succeeded, ELIGIBLE.into()));
     decision
 }
 

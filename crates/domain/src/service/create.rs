@@ -93,7 +93,7 @@ impl ServiceCase<'_> {
                     "The answer was lost. Checking whether the change was made. {}",
                     trouble.message
                 );
-                Some(case().look_for_effect(self.now, &message))
+                Some(case().look_for_effect(self.now, message))
             }
             _ => None,
         }

@@ -90,7 +90,7 @@ fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
         trouble.message
     );
     let trouble = Trouble {
-        message,
+        message: message.into(),
         ..trouble.clone()
     };
     if matches!(case.facts.connection, PlatformAccess::Unknown(_)) {

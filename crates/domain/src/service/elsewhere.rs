@@ -94,6 +94,9 @@ pub(super) fn deleted(
     Some(case.decide(
         again,
         "the outcome of a create can't be looked for",
-        Verdict::trouble(&Trouble { message, ..trouble }),
+        Verdict::trouble(&Trouble {
+            message: message.into(),
+            ..trouble
+        }),
     ))
 }

@@ -1,5 +1,6 @@
 //! The two synchronization jobs, from the view of one service, and the last step to Ready.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::conditions::{ConditionStatus, Reason, Verdict};
@@ -75,13 +76,13 @@ fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
 
 /// The condition for the lead after it was licensed. A suspended or removed lead does not affect the service,
 /// but it is shown.
-fn lead_standing(leads: &[Arc<Lead>]) -> Option<(ConditionStatus, Reason, String)> {
+fn lead_standing(leads: &[Arc<Lead>]) -> Option<(ConditionStatus, Reason, Cow<'static, str>)> {
     let lead = lead_that_counts(leads)?;
     Some(match lead.status {
         MicrosoftStatus::Active => (
             ConditionStatus::True,
             Reason::Succeeded,
-            "The lead is Active.".to_owned(),
+            "The lead is Active.".into(),
         ),
         _ => (
             ConditionStatus::False,
@@ -89,7 +90,8 @@ fn lead_standing(leads: &[Arc<Lead>]) -> Option<(ConditionStatus, Reason, String
             format!(
                 "Microsoft's status of the lead is {}; the operator leaves the service unchanged.",
                 lead.status.label()
-            ),
+            )
+            .into(),
         ),
     })
 }
@@ -178,7 +180,7 @@ fn verdict(
         .chain(ready::errors_of_the_task(&case.record))
         .collect();
     let mut verdict = Verdict::not_ready(reason, told.join(" "));
-    verdict.synced = Some((ConditionStatus::False, reason, message));
+    verdict.synced = Some((ConditionStatus::False, reason, message.into()));
     verdict
 }
 

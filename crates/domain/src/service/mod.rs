@@ -16,6 +16,8 @@ mod spec;
 mod target;
 mod task;
 
+use std::borrow::Cow;
+
 use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
 use crate::decision::{ChangeResult, Decision, Mark, PlanItem, Query, Step, Wake};
 use crate::facts::{Absence, Fact, LeadsView, ServicesView};
@@ -352,7 +354,7 @@ impl ServiceCase<'_> {
 
     /// Looks again for an effect, at the latest when its time is over: what follows then must not wait for
     /// the next look.
-    fn look_until(self, since: Time, end: Time, message: &str) -> Decision {
+    fn look_until(self, since: Time, end: Time, message: &'static str) -> Decision {
         let until = timing::next_look(self.now, since).min(end.max(self.now + Duration::from_secs(1)));
         let verdict = Verdict::not_ready(Reason::Verifying, message);
         self.decide(
@@ -362,7 +364,7 @@ impl ServiceCase<'_> {
         )
     }
 
-    fn look_for_effect(self, since: Time, message: &str) -> Decision {
+    fn look_for_effect(self, since: Time, message: impl Into<Cow<'static, str>>) -> Decision {
         let until = timing::next_look(self.now, since);
         self.decide(
             Step::Wait(until, Wake::Inventory),
@@ -430,7 +432,7 @@ impl ServiceCase<'_> {
         }
     }
 
-    fn observed(self, message: &str) -> Decision {
+    fn observed(self, message: &'static str) -> Decision {
         let step = Step::Idle(self.now + timing::SLOW_RETRY);
         self.decide(
             step,

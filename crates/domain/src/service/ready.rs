@@ -80,10 +80,14 @@ pub(super) fn ready(
         (
             ConditionStatus::True,
             Reason::Succeeded,
-            "The platform shows what it should.".to_owned(),
+            "The platform shows what it should.".into(),
         )
     } else {
-        (ConditionStatus::False, Reason::Conflict, differences.join(" "))
+        (
+            ConditionStatus::False,
+            Reason::Conflict,
+            differences.join(" ").into(),
+        )
     });
     verdict
 }

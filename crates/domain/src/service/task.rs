@@ -125,7 +125,7 @@ impl ServiceCase<'_> {
                 "no service after a task that has ended",
             );
         }
-        self.copy().look_for_effect(since, &message)
+        self.copy().look_for_effect(since, message)
     }
 
     /// Whether the task ended with an unknown status.

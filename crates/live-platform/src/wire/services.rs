@@ -30,6 +30,10 @@ pub fn services(
     entries: &mut EntryReader<'_, Service>,
 ) -> Result<Page<Arc<Service>>, Malformed> {
     let mut page = json::list(body, &WANTED, entries, &mut service)?;
+    let mut guids = HashSet::with_capacity(page.items.len());
+    if page.items.iter().all(|service| guids.insert(service.guid)) {
+        return Ok(page);
+    }
     let mut named = HashSet::<CustomerGuid>::with_capacity(page.items.len());
     let with_tenant = page.items.iter().filter(|service| service.tenant.is_some());
     named.extend(with_tenant.map(|service| service.guid));

@@ -388,7 +388,8 @@ pub(super) fn says_the_time(now: Time, target: &ServiceTarget, record: &Record, 
             "{} Looked at after {} s.",
             decision.verdict.message,
             now.0 / 1000 % 100_000
-        );
+        )
+        .into();
     }
     decision
 }
