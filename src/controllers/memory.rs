@@ -22,10 +22,13 @@ pub struct Discovery {
     pub report: Option<DiscoveryReport>,
 }
 
+/// The uid of an object, and what its last pass left. Boxed: a table has room for many more than there are,
+/// and is copied when it grows.
+type OfPass = Box<(Option<String>, PassMemory)>;
+
 /// State per object and platform that lives only in this process.
 pub struct Memory {
-    /// Boxed: a table has room for many more than there are, and is copied when it grows.
-    passes: Mutex<HashMap<ObjectKey, Box<(Option<String>, PassMemory)>>>,
+    passes: Mutex<HashMap<ObjectKey, OfPass>>,
     ledgers: Mutex<HashMap<String, DeletionLedger>>,
     discoveries: Mutex<HashMap<String, Discovery>>,
     began: Time,

@@ -322,7 +322,7 @@ impl Verdict {
             kind,
             truth,
             reason: self.reason,
-            message: bounded(&self.message),
+            message: bounded(self.message.clone()),
         };
         let mut all = vec![own("Ready", self.ready)];
         if self.reconciling() {
@@ -341,7 +341,7 @@ impl Verdict {
                     kind,
                     truth: *truth,
                     reason: *reason,
-                    message: bounded(message),
+                    message: bounded(message.clone()),
                 });
             }
         }
@@ -351,7 +351,7 @@ impl Verdict {
                     kind,
                     truth: ConditionStatus::True,
                     reason: trouble.reason,
-                    message: bounded(&trouble.message),
+                    message: bounded(trouble.message.clone()),
                 });
             }
         }
@@ -361,9 +361,9 @@ impl Verdict {
 
 /// Limits a message to 1,000 characters, since it appears in status, tables and events. The API server's
 /// limit is 32,768.
-fn bounded(message: &Cow<'static, str>) -> Cow<'static, str> {
+fn bounded(message: Cow<'static, str>) -> Cow<'static, str> {
     match message.char_indices().nth(1000) {
-        None => message.clone(),
+        None => message,
         Some((end, _)) => format!("{}…", &message[..end]).into(),
     }
 }

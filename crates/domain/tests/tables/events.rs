@@ -319,5 +319,5 @@ fn a_refused_write_is_told_where_nothing_else_tells_it() {
     assert_eq!(told(&said(Reason::Converting)), [0, 1, 2, 4, 8, 16, 32]);
     assert_eq!(told(&said(Reason::ProgressingWithRetry)), Vec::<u32>::new());
     let note = events::write_refused(&LastReported::default(), 0, &refused);
-    assert_eq!(note.map(|note| (note.event, note.text)), Some((Event::WriteRefused, refused.message.clone())));
+    assert_eq!(note.map(|note| (note.event, note.text)), Some((Event::WriteRefused, refused.message.to_string())));
 }

@@ -117,7 +117,7 @@ fn of_two_leads_the_consented_one_counts() {
 }
 
 /// What `LeadEligible` says of the leads, of which the first counts, and the services.
-fn eligible(leads: &[Lead], services: &[Service], served: bool) -> (ConditionStatus, Reason, String) {
+fn eligible(leads: &[Lead], services: &[Service], served: bool) -> (ConditionStatus, Reason, std::borrow::Cow<'static, str>) {
     let facts = Facts { leads: known_leads(leads.to_vec()), services: known(view(services)), ..facts() };
     let decision = run(&LeadTarget::Present(DesiredLead { served, ..wanted() }), &Record::default(), &facts);
     // It decides nothing: Ready is as without it, with its reason and message, and so is what comes next.
