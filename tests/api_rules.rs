@@ -8,6 +8,8 @@ mod cluster;
 mod definitions;
 #[path = "api_rules/lead.rs"]
 mod lead;
+#[path = "api_rules/lead_policy.rs"]
+mod lead_policy;
 #[path = "api_rules/live_platform.rs"]
 mod live_platform;
 #[path = "api_rules/reading.rs"]
@@ -19,7 +21,7 @@ use control_plane::{ControlPlane, Options};
 
 /// The rules of all kinds, in the order of their definitions.
 fn suites() -> Vec<cluster::Suite> {
-    vec![live_platform::suite(), lead::suite(), service::suite()]
+    vec![live_platform::suite(), lead::suite(), service::suite(), lead_policy::suite()]
 }
 
 /// All tests that need the API server, on one API server; every failure is listed.

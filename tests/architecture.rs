@@ -142,11 +142,11 @@ fn no_files_use_each_other_in_a_circle() {
 
 #[test]
 fn controllers_do_not_call_each_other() {
-    let controllers = [("lead", "lead"), ("live_platform", "live_platform/mod"), ("service", "service")];
+    let controllers = [("lead", "lead"), ("lead_policy", "lead_policy/mod"), ("live_platform", "live_platform/mod"), ("service", "service")];
     for (kind, file) in controllers {
         let text = std::fs::read_to_string(root().join(format!("src/controllers/{file}.rs"))).unwrap();
         for (other, _) in controllers {
-            assert!(kind == other || !text.contains(&format!("controllers::{other}")), "{kind} uses {other}");
+            assert!(kind == other || !text.contains(&format!("controllers::{other}::")), "{kind} uses {other}");
         }
     }
 }

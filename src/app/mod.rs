@@ -342,6 +342,7 @@ async fn run_leader_loop(
 ) -> anyhow::Result<LeaderEnd> {
     let (mut passes, mut beside) = (JoinSet::new(), JoinSet::new());
     beside.spawn(controllers::discover(Arc::clone(context)));
+    beside.spawn(controllers::onboard(Arc::clone(context)));
     let mut look = tokio::time::interval(TIME_LOOK);
     let mut wrong_since = None;
     let end = loop {
@@ -357,13 +358,13 @@ async fn run_leader_loop(
                 ended.context("a pass panicked; this is a bug")?;
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
-            ended = beside.join_next() => anyhow::bail!("discovery ended: {ended:?}"),
+            ended = beside.join_next() => anyhow::bail!("discovery, or what runs policies, ended: {ended:?}"),
             why = election_handle.lost() => anyhow::bail!(lost(&why, passes.len())),
             () = stop.asked() => break LeaderEnd::Asked,
         }
     };
     health.is(StartStage::Stopping);
-    // The next start goes on with the leads that have no object yet.
+    // The next start goes on with the leads that have no object yet, and with what policies have begun.
     beside.shutdown().await;
     tracing::info!(
         under_way = passes.len(),

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::cluster::managed::ManagedResource;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
 
 /// The maximum length of the message about unreadable fields.
 const MOST_TOLD: usize = 600;
@@ -34,6 +34,12 @@ impl Decode for OcEssentialService {
 impl Decode for Lead {
     fn least() -> Value {
         serde_json::json!({"msTenantId": ""})
+    }
+}
+
+impl Decode for LeadPolicy {
+    fn least() -> Value {
+        serde_json::json!({"template": {}, "suspend": true})
     }
 }
 

@@ -33,6 +33,7 @@ macro_rules! has_status {
 }
 
 has_status!(
+    oc_api::LeadPolicyStatus,
     oc_api::LeadStatus,
     oc_api::LivePlatformStatus,
     oc_api::OcEssentialServiceStatus

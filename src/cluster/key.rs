@@ -70,6 +70,11 @@ impl ObjectKey {
         Self::new(Kind::OcEssentialService, namespace, name)
     }
 
+    /// Returns the key of a policy.
+    pub fn policy(namespace: &str, name: &str) -> Self {
+        Self::new(Kind::LeadPolicy, namespace, name)
+    }
+
     /// Kind of the object.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -12,6 +12,8 @@ macro_rules! with_kinds {
             Lead("leads") in leads,
             /// `OcEssentialService`
             OcEssentialService("ocessentialservices") in services,
+            /// `LeadPolicy`
+            LeadPolicy("leadpolicies") in policies,
         }
     };
 }

@@ -1,5 +1,5 @@
-//! Writes our objects: their marks, their status, and the leads found by discovery. No other module writes
-//! them. Beyond that the program writes only events ([`crate::cluster::events`]) and its lease
+//! Writes our objects: their marks, their status, the leads found by discovery, and what policies for leads
+//! create. No other module writes them. Beyond that the program writes only events ([`crate::cluster::events`]) and its lease
 //! (`crate::cluster::election`).
 
 use std::borrow::Cow;
@@ -340,9 +340,8 @@ pub async fn conditions<K: ManagedResource>(
 
 /// The parts that only we write: our marks and the status.
 fn ours<K: ManagedResource>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
-    let annotations = crate::cluster::record::OWN_ANNOTATIONS
+    let annotations = [OPERATION, GUID]
         .iter()
-        .chain([&GUID])
         .map(|name| object.annotations().get(*name))
         .collect();
     (
@@ -378,6 +377,22 @@ pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K
         .get(&object.name_any())
         .await
         .map_err(failed)
+}
+
+/// Writes something into the metadata or the spec of an object, provided that it is the version that was read.
+/// `patch` is a merge patch.
+///
+/// # Errors
+/// As [`mark`].
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write object", skip_all, fields(kind = %K::kind(&())))]
+pub async fn merge<K: ManagedResource>(
+    client: &Client,
+    object: &K,
+    mut patch: Value,
+) -> Result<K, WriteError> {
+    patch["metadata"]["resourceVersion"] = json!(object.meta().resource_version);
+    let patch = text(&patch).map_err(unwritable)?;
+    answer(client, url_of(object, ""), patch).await.map_err(failed)
 }
 
 /// Creates an object.

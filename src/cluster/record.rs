@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
 use oc_domain::absence::{self, Account};
 use oc_domain::breaker::DeletionLedger;
+use oc_domain::lead_policy::ONBOARDED_BY;
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use oc_domain::record::{
     Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent,
@@ -43,8 +44,10 @@ pub const APPROVE_ABSENCES: &str = "operatorconnect.dev/approve-absences";
 pub const PLATFORM_LABEL: &str = "operatorconnect.dev/platform";
 /// The label of a discovered `Lead` that tells it from one that a person has created.
 pub const DISCOVERED_LABEL: &str = "operatorconnect.dev/discovered";
+/// The label of a service that a `LeadPolicy` has created, with the policy's name.
+pub const LEAD_POLICY_LABEL: &str = "operatorconnect.dev/lead-policy";
 /// The annotations that only we write. A change of them enqueues nothing.
-pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
+pub const OWN_ANNOTATIONS: [&str; 2] = [OPERATION, ONBOARDED_BY];
 
 /// The longest operation id that status accepts.
 const LONGEST_ID: usize = 100;

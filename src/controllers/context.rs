@@ -17,6 +17,7 @@ use crate::cluster::namespaces::{Looked, Namespaces};
 use crate::cluster::scope::Scope;
 use crate::cluster::stores::{KnownResource, for_kind};
 use crate::cluster::watch_health::Watches;
+use crate::controllers::lead_policy::state::Policies;
 use crate::controllers::memory::Memory;
 use crate::controllers::metrics::{MetricsSink, PassOutcome};
 use crate::controllers::tallies::Tallies;
@@ -60,6 +61,10 @@ pub struct Context {
     pub queue: Queue<ObjectKey, Group>,
     /// The platforms whose lists discovery has to look at.
     pub discoveries: Queue<ObjectKey, Group>,
+    /// The policies that have to run.
+    pub onboardings: Queue<ObjectKey, Group>,
+    /// What is kept for policies between their runs.
+    pub policies: Policies,
     /// The connection to each platform.
     pub connections: Connections,
     /// Counts that are kept up to date as objects change.
@@ -97,6 +102,8 @@ impl Context {
             watches: Watches::default(),
             queue: Queue::new(PASSES_PER_PLATFORM),
             discoveries: Queue::new(1),
+            onboardings: Queue::new(1),
+            policies: Policies::default(),
             connections: Connections::default(),
             tallies: Tallies::default(),
             memory: Memory::default(),
@@ -109,6 +116,8 @@ impl Context {
     pub fn group(&self, key: &ObjectKey) -> Group {
         match key.kind() {
             Kind::LivePlatform => (Kind::LivePlatform, key.name().into()),
+            // Their passes only write status.
+            Kind::LeadPolicy => (Kind::LeadPolicy, Default::default()),
             _ => (
                 Kind::OcEssentialService,
                 self.cache.index.platform_of(key).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! From a pass to the events about its object: passes the state before and after to `oc_domain::events`.
 
-use oc_domain::conditions::{ConditionStatus, Reason};
+use oc_domain::conditions::{ConditionStatus, Reason, Verdict};
 use oc_domain::decision::Decision;
 use oc_domain::events::{self, Event, EventMessage, LastReported, ReportedEnd};
 use oc_domain::facts::DeletionPolicy;
@@ -12,7 +12,7 @@ use crate::cluster::has_status::HasStatus;
 use crate::cluster::stores::KnownResource;
 use crate::controllers::context::Context;
 use crate::runtime::driver::PassResult;
-use oc_api::{Lead, LivePlatform};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
 
 /// What is worth an event in a pass over one kind: [`events::of_service`] or [`events::of_lead`].
 pub type Notes =
@@ -94,11 +94,31 @@ pub fn discovered(context: &Context, lead: &Lead, platform: &str) {
     context.events.record(lead, vec![note]);
 }
 
+/// Records that a service was created for a lead by a policy.
+pub fn onboarded(context: &Context, service: &OcEssentialService, policy: &str) {
+    let note = EventMessage::new(
+        Event::LeadOnboarded,
+        format!("Created for the Lead of this name by LeadPolicy {policy}."),
+    );
+    context.events.record(service, vec![note]);
+}
+
+/// Records that a policy can't be followed, if its status does not say so yet.
+pub fn of_policy(context: &Context, object: &LeadPolicy, verdict: &Verdict) {
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
+    let known = said
+        .ready
+        .is_some_and(|(_, reason)| reason == Reason::InvalidSpec);
+    if verdict.reason == Reason::InvalidSpec && !known {
+        let note = EventMessage::new(Event::InvalidSpec, verdict.message.clone());
+        context.events.record(object, vec![note]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::runtime::driver::WriteError;
-    use oc_domain::conditions::Verdict;
     use oc_domain::decision::{Mark, Step, Wake};
     use oc_domain::record::Record;
     use oc_domain::time::Time;

@@ -13,13 +13,17 @@ use crate::cluster::store::{StoreEvent, is_relevant_change};
 use crate::cluster::stores::key_of;
 use crate::cluster::{address, cache};
 use crate::controllers::context::Context;
+use crate::controllers::lead_policy::wake;
 use crate::controllers::{absences, deletions};
 use crate::platform::index::InventoryDiff;
 use crate::runtime::workqueue::Priority;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
 
 /// Handles an event of the services' watch.
 pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
+    if let Some(object) = about(&learnt) {
+        wake::service_changed(context, object);
+    }
     match learnt {
         StoreEvent::Added(object) => enter_service(context, &key_of(&*object), &object, true),
         StoreEvent::Updated(before, object) => {
@@ -53,6 +57,9 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
 
 /// Handles an event of the leads' watch.
 pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
+    if let Some(object) = about(&learnt) {
+        wake::changed(context, object.metadata.namespace.as_deref().unwrap_or_default());
+    }
     match learnt {
         StoreEvent::Added(object) => enter_lead(context, &object, true),
         StoreEvent::Updated(before, object) => {
@@ -75,6 +82,46 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
             wake_services_of(context, &key);
         }
         StoreEvent::Synced => {}
+    }
+}
+
+/// Handles an event of the policies' watch. The run that follows enqueues the policy when it has something new
+/// to report.
+pub fn policy(context: &Context, learnt: StoreEvent<LeadPolicy>) {
+    match learnt {
+        StoreEvent::Added(object) => {
+            let key = key_of(&*object);
+            context.policies.enter(&key);
+            context.enqueue(&key, Priority::Changed);
+            wake::changed(context, key.namespace());
+        }
+        StoreEvent::Updated(before, object) => {
+            let key = key_of(&*object);
+            let restated = before.status != object.status && status_changed_externally(context, &key);
+            if restated || is_relevant_change(&*before, &*object) {
+                context.enqueue(&key, Priority::Changed);
+                // A younger policy gets the leads that an older one no longer wants.
+                wake::changed(context, key.namespace());
+            }
+        }
+        StoreEvent::Deleted(object) => {
+            let key = key_of(&*object);
+            context.policies.leave(&key);
+            context.forget(&key);
+            wake::wake(context, &key);
+            wake::changed(context, key.namespace());
+        }
+        StoreEvent::Synced => {}
+    }
+}
+
+/// The newest version of the object that an event is about.
+fn about<K>(learnt: &StoreEvent<K>) -> Option<&Arc<K>> {
+    match learnt {
+        StoreEvent::Added(object) | StoreEvent::Updated(_, object) | StoreEvent::Deleted(object) => {
+            Some(object)
+        }
+        StoreEvent::Synced => None,
     }
 }
 
@@ -267,6 +314,7 @@ pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryD
     if changed.is_empty() {
         return;
     }
+    wake::platform_changed(context, platform);
     absences::changed(context, platform);
     let index = &context.cache.index;
     let by_tenant = changed
@@ -288,6 +336,7 @@ pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryD
 
 /// Called when a platform becomes usable again, or in another way: enqueues everything on it.
 pub fn platform_is_back(context: &Context, platform: &str) {
+    wake::platform_changed(context, platform);
     let keys = context.cache.index.on(platform);
     context.enqueue_all(keys, Priority::Effect);
 }

@@ -11,6 +11,7 @@ mod deletions;
 mod events;
 mod handlers;
 mod lead;
+mod lead_policy;
 mod live_platform;
 mod memory;
 pub mod metrics;
@@ -26,6 +27,7 @@ mod unreadable;
 
 pub use context::{Config, Context};
 
+pub use self::lead_policy::run::run as onboard;
 pub use self::live_platform::discovery::run as discover;
 pub use crate::cluster::key::{Kind, ObjectKey};
 pub(crate) use object::ReconciledResource;

@@ -10,7 +10,7 @@ use crate::cluster::key::ObjectKey;
 use crate::cluster::record;
 use crate::cluster::stores::KnownResource;
 use crate::platform::inventory::Lists;
-use oc_api::{DeletionPolicy, Lead, LivePlatform, OcEssentialService, SyncState};
+use oc_api::{DeletionPolicy, Lead, LeadPolicy, LivePlatform, OcEssentialService, SyncState};
 
 /// What an object has on its platform, as far as a list can show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,8 @@ pub trait Counted: KnownResource {
 }
 
 impl Counted for LivePlatform {}
+
+impl Counted for LeadPolicy {}
 
 impl Counted for Lead {
     fn noted(&self, cache: &Cache, key: &ObjectKey) -> Option<Noted> {

@@ -19,7 +19,7 @@ use crate::controllers::context::Context;
 use crate::platform::budget::BudgetStats;
 use crate::runtime::clock;
 use crate::runtime::workqueue::QueueStats;
-use oc_api::{OcEssentialService, SyncState};
+use oc_api::{LeadPolicy, OcEssentialService, SyncState};
 
 /// Objects of one kind with something outstanding, and the age of the oldest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,12 @@ pub struct Platform {
     pub absences_held: u64,
     /// The number of leads that discovery wants and whose object could not be created.
     pub undiscovered: u64,
+    /// The number of services that policies for leads have created.
+    pub onboarded: u64,
+    /// The number of leads that wait for the limits of a policy.
+    pub waiting: u64,
+    /// The number of leads that policies refuse.
+    pub refused: u64,
     /// How often its lists are read.
     pub observe_interval: Duration,
 }
@@ -163,6 +169,7 @@ impl Snapshot {
                 },
             );
         });
+        context.cache.policies.for_each(|object| census.policy(object));
         context.cache.leads.for_each(|object| {
             census.open(0, now, &record::of_lead(object));
         });
@@ -182,6 +189,15 @@ impl Snapshot {
         }
         if let Some(operation) = record.running().filter(|operation| operation.task.is_some()) {
             self.tasks[which].add(now, operation.started);
+        }
+    }
+
+    fn policy(&mut self, object: &LeadPolicy) {
+        let platform = self.platforms.get_mut(&object.spec.platform);
+        if let (Some(platform), Some(status)) = (platform, &object.status) {
+            platform.onboarded += u64::from(status.made);
+            platform.waiting += u64::from(status.waiting);
+            platform.refused += u64::from(status.refused);
         }
     }
 

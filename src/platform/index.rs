@@ -122,6 +122,11 @@ impl ServiceIndex {
         self.services.contains_key(guid)
     }
 
+    /// Whether a service has this short name, ignoring case.
+    pub fn has_name(&self, name: &str) -> bool {
+        !self.named(name).is_empty()
+    }
+
     /// Returns all services.
     pub fn all(&self) -> impl Iterator<Item = &Service> {
         self.services.values().map(Arc::as_ref)

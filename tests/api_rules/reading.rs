@@ -3,7 +3,7 @@
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request};
 use kube::{Client, CustomResourceExt};
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use crate::cluster::api;
@@ -14,6 +14,7 @@ pub async fn check(client: &Client) -> Vec<String> {
     let platforms = api(client, &LivePlatform::api_resource(), false);
     let leads = api(client, &Lead::api_resource(), true);
     let services = api(client, &OcEssentialService::api_resource(), true);
+    let policies = api(client, &LeadPolicy::api_resource(), true);
     let name = "reading";
     for (api, object, spec) in [
         (&platforms, crate::live_platform::least_object(name), platform_defaults()),
@@ -23,16 +24,17 @@ pub async fn check(client: &Client) -> Vec<String> {
             crate::service::least_object(name),
             json!({ "mode": "Apply", "adoption": "IfMatching", "deletionPolicy": "Retain", "deletionGuard": "Numbers", "recreate": false, "besideDirectRouting": false, "suspend": false }),
         ),
+        (&policies, crate::lead_policy::least_object(name), policy_defaults()),
     ] {
         failures.extend(defaults(api, &object, &spec).await);
     }
     failures.extend(discovery_defaults(&platforms).await);
     failures.extend(first_columns(client, name).await);
     failures.extend(two_writers(&leads, name).await);
-    failures.extend(whole_statuses(&platforms, &leads, &services, name).await);
+    failures.extend(whole_statuses([&platforms, &leads, &services, &policies], name).await);
     failures.extend(later_columns(client, name).await);
     failures.extend(selected(&leads, &services, name).await);
-    for api in [platforms, leads, services] {
+    for api in [platforms, leads, services, policies] {
         api.delete(name, &DeleteParams::default()).await.unwrap();
     }
     failures
@@ -73,6 +75,20 @@ async fn selected(leads: &Api<DynamicObject>, services: &Api<DynamicObject>, nam
         api.delete("unseen", &DeleteParams::default()).await.unwrap();
     }
     failures
+}
+
+/// A policy looks first: it plans, five at a time and fifty a day.
+fn policy_defaults() -> Value {
+    let service = json!({
+        "mode": "Plan", "adoption": "IfMatching", "deletionPolicy": "Retain", "deletionGuard": "Numbers", "recreate": false, "besideDirectRouting": false, "suspend": false,
+    });
+    json!({
+        "platform": "default",
+        "template": { "spec": service },
+        "names": { "shortName": "lead.status.companyName", "fullName": "lead.status.companyName", "onCollision": "Number" },
+        "limits": { "inProgress": 5, "perDay": 50 },
+        "suspend": false,
+    })
 }
 
 fn platform_defaults() -> Value {
@@ -163,6 +179,7 @@ async fn expect(client: &Client, resource: &ApiResource, namespaced: bool, name:
 
 const PLATFORM_COLUMNS: &str = "NAME URL READY REASON LEADS SERVICES AGE";
 const LEAD_COLUMNS: &str = "NAME COMPANY TENANT MS STATUS LICENSE SYNCED READY REASON AGE [ELIGIBLE] [CHANNEL] [COUNTRIES] [SERVICE]";
+const POLICY_COLUMNS: &str = "NAME MODE MATCHED MADE WAITING REFUSED READY REASON AGE [PLATFORM] [SERVICES READY] [LAST MADE] [MESSAGE]";
 const SERVICE_COLUMNS: &str = "NAME TENANT SHORT NAME LICENSE SYNC READY REASON AGE [CUSTOMER GUID] [TASK] [FULL NAME] [MESSAGE]";
 
 /// The columns of an object that no operator has seen.
@@ -181,6 +198,8 @@ async fn first_columns(client: &Client, name: &str) -> Vec<String> {
     failures.extend(expect(client, &Lead::api_resource(), true, name, LEAD_COLUMNS, &cells).await);
     let cells = ["null", "Contoso_NL", "null", "null", "Unknown", "Progressing", "null", "null", "Contoso Netherlands B.V.", "Waiting for the operator."];
     failures.extend(expect(client, &OcEssentialService::api_resource(), true, name, SERVICE_COLUMNS, &cells).await);
+    let cells = ["Plan", "null", "null", "null", "null", "Unknown", "Progressing", "default", "null", "null", "Waiting for the operator."];
+    failures.extend(expect(client, &LeadPolicy::api_resource(), true, name, POLICY_COLUMNS, &cells).await);
     failures
 }
 
@@ -214,11 +233,10 @@ async fn two_writers(api: &Api<DynamicObject>, name: &str) -> Vec<String> {
 }
 
 /// Every field of each status, written and read back.
-async fn whole_statuses(platforms: &Api<DynamicObject>, leads: &Api<DynamicObject>, services: &Api<DynamicObject>, name: &str) -> Vec<String> {
+async fn whole_statuses(apis: [&Api<DynamicObject>; 4], name: &str) -> Vec<String> {
     let mut failures = Vec::new();
-    for (api, kind, status) in
-        [(platforms, "LivePlatform", platform_status()), (leads, "Lead", lead_status()), (services, "OcEssentialService", service_status())]
-    {
+    let statuses = [("LivePlatform", platform_status()), ("Lead", lead_status()), ("OcEssentialService", service_status()), ("LeadPolicy", policy_status())];
+    for (api, (kind, status)) in apis.into_iter().zip(statuses) {
         let stored = apply(api, kind, name, "one", status.clone()).await;
         let mut stored = stored;
         if kind == "Lead" {
@@ -227,6 +245,7 @@ async fn whole_statuses(platforms: &Api<DynamicObject>, leads: &Api<DynamicObjec
         same(&format!("{kind} status"), &stored, &status, &mut failures);
         let typed = match kind {
             "LivePlatform" => serde_json::from_value(stored).map(|s: oc_api::LivePlatformStatus| serde_json::to_value(s).unwrap()),
+            "LeadPolicy" => serde_json::from_value(stored).map(|s: oc_api::LeadPolicyStatus| serde_json::to_value(s).unwrap()),
             "Lead" => serde_json::from_value(stored).map(|s: oc_api::LeadStatus| serde_json::to_value(s).unwrap()),
             _ => serde_json::from_value(stored).map(|s: oc_api::OcEssentialServiceStatus| serde_json::to_value(s).unwrap()),
         };
@@ -279,6 +298,17 @@ fn lead_status() -> Value {
     })
 }
 
+fn policy_status() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "matched": 9, "made": 5, "ready": 4, "waiting": 1, "refused": 2, "notEligible": 1,
+        "lastMadeTime": "2026-01-01T00:00:00Z",
+        "refusals": [{ "lead": "contoso", "reason": "ShortNameTaken", "message": "Taken." }],
+        "lastHandledReconcileAt": "now",
+        "conditions": [condition("Ready", "True", "Succeeded")],
+    })
+}
+
 fn service_status() -> Value {
     json!({
         "observedGeneration": 1,
@@ -312,5 +342,10 @@ async fn later_columns(client: &Client, name: &str) -> Vec<String> {
     let guid = "55555555-5555-4555-8555-555555555555";
     let cells = [tenant, "Contoso_NL", "OC Essential", "Due", "False", "AwaitingTrunksJob", guid, "wst_1", "Contoso Netherlands B.V.", "As it is."];
     failures.extend(expect(client, &OcEssentialService::api_resource(), true, name, SERVICE_COLUMNS, &cells).await);
+    let (shown, found) = table(client, &LeadPolicy::api_resource(), true, name).await;
+    same("LeadPolicy columns", &json!(shown), &json!(POLICY_COLUMNS), &mut failures);
+    // The time since the last one grows.
+    let found: Vec<&String> = found.iter().enumerate().filter(|(at, _)| *at != 9).map(|(_, cell)| cell).collect();
+    same("LeadPolicy cells", &json!(found), &json!(["Plan", "9", "5", "1", "2", "True", "Succeeded", "default", "4", "As it is."]), &mut failures);
     failures
 }

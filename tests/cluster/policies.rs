@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use control_plane::{ControlPlane, Options, RELEASE, audit};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use oc_api::{Lead, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::ground;
@@ -76,6 +76,60 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> Result<Option<String>>, 
     bail!("{what}: after 30 s the API server says {last:?}")
 }
 
+fn rule(scene: &Scene, name: &str, change: Value) -> Result<LeadPolicy> {
+    let mut spec = json!({"platform": scene.platform, "template": {"spec": {"mode": "Apply"}}});
+    for (key, value) in change.as_object().into_iter().flatten() {
+        spec[key.as_str()] = value.clone();
+    }
+    Ok(serde_json::from_value(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LeadPolicy", "metadata": {"name": name}, "spec": spec}))?)
+}
+
+/// The author of a policy for leads needs the rights that its template uses, when it is created and when it changes. What the policy then creates is not checked
+/// again: the operator has these rights from the author.
+async fn authors_of_policies_need_what_their_templates_use(scene: &Scene, (alice, bob): (&Client, &Client), found: &str) -> Result<()> {
+    let try_it = async |who: &Client, change: Value| {
+        let policies = Api::<LeadPolicy>::namespaced(who.clone(), &scene.namespace);
+        refusal(policies.create(&dry(), &rule(scene, "trial", change)?).await)
+    };
+    let of = |fields: Value| json!({"template": {"spec": fields}});
+    until("a platform that he may not use", async || try_it(bob, json!({})).await, Some("spec.platform: bob may not use LivePlatform")).await?;
+    until("a platform that she may use", async || try_it(alice, json!({})).await, None).await?;
+    for (fields, words) in [
+        (json!({"deletionPolicy": "Delete"}), "spec.template.spec.deletionPolicy: alice may not set Delete"),
+        (json!({"deletionGuard": "None"}), "spec.template.spec.deletionGuard: alice may not set None"),
+    ] {
+        let said = try_it(alice, of(fields)).await?.context("refused")?;
+        ensure!(said.contains(words), "{said}");
+    }
+    // The administrator has written one that deletes, for no lead yet. Neither may widen it: bob not even without Delete.
+    let nobody = json!([{"name": "nobody", "expression": "false"}]);
+    let deletes = json!({"matchConditions": nobody, "template": {"spec": {"mode": "Plan", "deletionPolicy": "Delete"}}});
+    Api::<LeadPolicy>::namespaced(scene.client.clone(), &scene.namespace).create(&PostParams::default(), &rule(scene, "deletes", deletes)?).await?;
+    let change = async |who: &Client, spec: Value| {
+        let policies = Api::<LeadPolicy>::namespaced(who.clone(), &scene.namespace);
+        refusal(policies.patch("deletes", &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await)
+    };
+    let wider = json!([{"name": "one", "expression": format!("lead.metadata.name == '{found}'")}]);
+    let said = change(alice, json!({"matchConditions": wider.clone()})).await?.context("refused")?;
+    ensure!(said.contains("spec.template.spec.deletionPolicy: alice may not set Delete"), "{said}");
+    let said = change(bob, json!({"template": {"spec": {"deletionPolicy": "Retain"}}})).await?.context("refused")?;
+    ensure!(said.contains("spec.platform: bob may not use LivePlatform"), "{said}");
+    // Whoever may write it may stop it.
+    ensure!(change(bob, json!({"suspend": true})).await?.is_none(), "bob may suspend it");
+    // Two policies refuse this, and the API server shows the words of either.
+    let said = change(bob, json!({"suspend": false})).await?.context("refused")?;
+    ensure!(said.contains("bob may not use LivePlatform") || said.contains("bob may not set Delete"), "{said}");
+    // With the administrator's hand on it, the operator creates what the template says.
+    let policies = Api::<LeadPolicy>::namespaced(scene.client.clone(), &scene.namespace);
+    let widened = json!({"spec": {"suspend": false, "matchConditions": wider}});
+    policies.patch("deletes", &PatchParams::default(), &Patch::Merge(widened)).await?;
+    let made: OcEssentialService = scene.ready(found, "False", "PlanReady").await?;
+    ensure!(made.spec.deletion_policy == oc_api::DeletionPolicy::Delete, "{:?}", made.spec);
+    policies.delete("deletes", &Default::default()).await?;
+    scene.delete::<OcEssentialService>(found).await?;
+    scene.gone::<OcEssentialService>(found).await
+}
+
 pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> {
     let cluster = ControlPlane::start(Options::default()).await?;
     let mut values = control_plane::reads_anywhere();
@@ -103,6 +157,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     let bob = cluster.client_as(EDITOR).await?;
     bind_to(&scene, "edit", EDITOR).await?;
     until("a lead that he may not order for", async || for_lead(&bob).await, Some("spec.leadRef: bob may not order a service for lead")).await?;
+    authors_of_policies_need_what_their_templates_use(&scene, (&alice, &bob), &found).await?;
     until("a deletion that she may not order", async || try_it("Delete").await, Some("spec.deletionPolicy: alice may not set Delete")).await?;
     // Created without `Delete`, it cannot be changed to it either; everything else of it can be changed.
     ensure!(order(&alice, &scene, "contoso", "Retain", false).await?.is_none(), "ordered with Retain");

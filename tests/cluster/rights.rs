@@ -8,7 +8,7 @@ use control_plane::{ControlPlane, Grant, Options, RELEASE, SYSTEM, allowed, audi
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::config::Kubeconfig;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::ground;
@@ -22,7 +22,7 @@ const UNUSED: &[(&str, &str, &str, &str)] = &[];
 type Right<'a> = (&'a str, &'a str, &'a str);
 
 /// What must never be possible: verb, group, resource, and a namespace or none.
-const NEVER: [(&str, &str, &str, Option<&str>); 16] = [
+const NEVER: [(&str, &str, &str, Option<&str>); 18] = [
     ("list", "", "secrets", None),
     ("watch", "", "secrets", None),
     ("list", "", "secrets", Some(SYSTEM)),
@@ -35,10 +35,12 @@ const NEVER: [(&str, &str, &str, Option<&str>); 16] = [
     ("create", "", "serviceaccounts/token", Some(SYSTEM)),
     ("impersonate", "", "users", None),
     ("escalate", "rbac.authorization.k8s.io", "clusterroles", None),
-    // A platform's spec decides where tokens are sent, and a service's spec what is paid for: people write them.
+    // A platform's spec decides where tokens are sent, and a policy's spec what is paid for: people write them.
     ("patch", "operatorconnect.dev", "liveplatforms", None),
+    ("patch", "operatorconnect.dev", "leadpolicies", None),
+    ("create", "operatorconnect.dev", "leadpolicies", None),
     ("update", "operatorconnect.dev", "ocessentialservices", None),
-    ("create", "operatorconnect.dev", "ocessentialservices", None),
+    ("delete", "operatorconnect.dev", "ocessentialservices", None),
     ("delete", "operatorconnect.dev", "leads", None),
 ];
 
@@ -57,7 +59,7 @@ pub async fn each_is_used_and_none_is_missing() -> Result<()> {
     ground::leads(&scene.client, &mut first, "first").await?;
     // It waits, and takes over at the end.
     let mut second = ground::operator(&release, &scene, "second")?;
-    whole_lives(&scene, cluster.kubeconfig()).await?;
+    whole_lives(&scene, cluster.kubeconfig(), (&log, &release.user())).await?;
     first.check()?;
     ground::end(first).await?;
     ground::leads(&scene.client, &mut second, "second").await?;
@@ -82,7 +84,7 @@ pub async fn each_is_used_and_none_is_missing() -> Result<()> {
 }
 
 /// Everything that the operator does, from the first list to the last deletion.
-async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
+async fn whole_lives(scene: &Scene, kubeconfig: &Path, (log, user): (&Path, &str)) -> Result<()> {
     scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace, "labels": {"customers": "yes"}}})).await?;
     scene.apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": scene.namespace}, "data": {"ca.crt": authority(kubeconfig)?}})).await?;
     scene
@@ -120,6 +122,7 @@ async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
         scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
     }
     scene.ready::<Lead>("direct", "True", "Succeeded").await?;
+    by_policy(scene, log, user).await?;
     for name in ["wingtip", "northwind"] {
         scene.delete::<OcEssentialService>(name).await?;
         scene.gone::<OcEssentialService>(name).await?;
@@ -129,6 +132,29 @@ async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
         scene.gone::<Lead>(name).await?;
     }
     Ok(())
+}
+
+/// A policy creates a service for a lead, first as a plan. While it reports, somebody writes the policy, so that the operator has to read it again.
+async fn by_policy(scene: &Scene, log: &Path, user: &str) -> Result<()> {
+    let found = scene.found("found", 9);
+    let metadata = json!({"name": "all", "namespace": scene.namespace});
+    let condition = json!([{"name": "found", "expression": format!("lead.metadata.name == '{found}'")}]);
+    let spec = json!({"platform": scene.platform, "matchConditions": condition, "template": {}});
+    scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LeadPolicy", "metadata": metadata, "spec": spec})).await?;
+    scene.ready::<OcEssentialService>(&found, "False", "PlanReady").await?;
+    scene.change::<LeadPolicy>("all", json!({"template": {"spec": {"mode": "Apply"}}})).await?;
+    scene.ready::<OcEssentialService>(&found, "True", "Succeeded").await?;
+    let read = |request: &audit::Request| request.user == user && request.resource == "leadpolicies" && request.verb == "get";
+    for attempt in 0..200 {
+        scene.annotate::<LeadPolicy>("all", "operatorconnect.dev/reconcile-requested-at", &attempt.to_string()).await?;
+        if attempt % 10 == 9 && audit::since(log, 0)?.iter().any(read) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(37)).await;
+    }
+    scene.delete::<LeadPolicy>("all").await?;
+    scene.delete::<OcEssentialService>(&found).await?;
+    scene.gone::<OcEssentialService>(&found).await
 }
 
 async fn delay(scene: &Scene, endpoint: &str) -> Result<()> {

@@ -15,6 +15,7 @@ mod drift;
 #[path = "../shared/gallery.rs"]
 mod gallery;
 mod history;
+mod lead_policies;
 mod leads;
 mod letting_go;
 mod modes;
@@ -73,6 +74,17 @@ const CASES: &[(&str, Case)] = &cases![
     consentless::what_is_taken_is_named,
     consentless::a_tenant_that_does_not_exist_is_told_first,
     consentless::a_customer_who_consents_later_keeps_the_object,
+    lead_policies::a_lead_that_appears_becomes_a_service_by_a_rule,
+    lead_policies::a_policy_plans_first_and_then_applies,
+    lead_policies::of_two_policies_the_older_one_has_the_lead,
+    lead_policies::a_short_name_that_is_taken_is_numbered_or_refused,
+    lead_policies::a_deleted_service_is_made_again_only_when_asked,
+    lead_policies::an_expression_that_fails_for_a_lead_refuses_it_alone,
+    lead_policies::a_wrong_expression_is_told_with_its_place,
+    lead_policies::a_policy_keeps_its_limits,
+    lead_policies::a_suspended_policy_creates_nothing,
+    lead_policies::a_tenant_with_a_service_is_left_to_an_import,
+    lead_policies::what_the_cluster_refuses_is_told,
     adoption::a_matching_service_is_taken_over,
     adoption::another_service_is_a_conflict_until_adoption_is_always,
     adoption::the_older_of_two_objects_keeps_the_tenant,

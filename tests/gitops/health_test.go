@@ -153,7 +153,7 @@ func TestEveryStateHasTheHealthOfTheTable(t *testing.T) {
 	count := 0
 	// Reasons that only some kinds have.
 	only := map[string][]string{
-		"Suspended": {"Lead", "OcEssentialService"}, "PlanReady": {"OcEssentialService"}, "Observing": {"OcEssentialService"},
+		"Suspended": {"Lead", "LeadPolicy", "OcEssentialService"}, "PlanReady": {"OcEssentialService"}, "Observing": {"OcEssentialService"},
 	}
 	for _, kind := range kinds {
 		for _, reason := range reasons(t) {

@@ -200,7 +200,7 @@ pub async fn a_frozen_watch_fails_liveness(scene: Scene) -> Result<()> {
     measured(&format!("a frozen watch was told after {} ms, with a bound of {SILENCE} s", frozen.elapsed().as_millis()));
     ensure!(frozen.elapsed() > Duration::from_secs(SILENCE - 2), "it was told before it could be known: {text}");
     ensure!(text.contains("[-]watch-Lead failed: no sign of life"), "{text}");
-    ensure!(["LivePlatform", "OcEssentialService"].iter().all(|kind| text.contains(&format!("[+]watch-{kind} ok"))), "{text}");
+    ensure!(["LivePlatform", "OcEssentialService", "LeadPolicy"].iter().all(|kind| text.contains(&format!("[+]watch-{kind} ok"))), "{text}");
     ensure!(!operator.probe("/readyz").await?.0, "and it is not ready");
     ensure!(operator.scrape().await?.sum("operatorconnect_watch_idle_seconds", &[("kind", "Lead")]) >= SILENCE as f64);
     scene.proxy.is(Mood::Well);

@@ -14,7 +14,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use live_platform_simulator::Simulator;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::openmetrics::Scrape;
@@ -250,7 +250,8 @@ impl Scene {
         let metadata = json!({"name": name, "namespace": CUSTOMERS});
         self.own("Lead", metadata.clone(), json!({"platform": platform, "msTenantId": tenant})).await?;
         let spec = json!({"platform": platform, "msTenantId": tenant, "shortName": format!("C{}_{customer}", self.number), "fullName": "A customer"});
-        self.own("OcEssentialService", metadata, spec).await
+        self.own("OcEssentialService", metadata.clone(), spec).await?;
+        self.own("LeadPolicy", metadata, json!({"platform": platform, "suspend": true, "template": {"spec": {}}})).await
     }
 
     /// Waits until a customer's service is Ready.
@@ -278,6 +279,7 @@ impl Scene {
         Api::<LivePlatform>::all(self.client.clone()).patch(&self.platform_name(), &none, &patch).await?;
         Api::<Lead>::namespaced(self.client.clone(), CUSTOMERS).patch(&name, &none, &patch).await?;
         Api::<OcEssentialService>::namespaced(self.client.clone(), CUSTOMERS).patch(&name, &none, &patch).await?;
+        Api::<LeadPolicy>::namespaced(self.client.clone(), CUSTOMERS).patch(&name, &none, &patch).await?;
         Ok(())
     }
 

@@ -30,6 +30,12 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
             .and_then(|fields| fields.get_mut("status"))
         {
             status.default = Some(JSON(initial_status()));
+            // Nothing is counted yet: a zero would claim that there is nothing to count.
+            let fields = status
+                .properties
+                .iter_mut()
+                .flat_map(|fields| fields.values_mut());
+            fields.for_each(|field| field.default = None);
         }
     }
     crd

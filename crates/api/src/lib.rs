@@ -19,6 +19,7 @@ pub mod condition;
 pub mod crds;
 pub mod lead;
 pub mod lead_discovery;
+pub mod lead_policy;
 pub mod live_platform;
 mod schema;
 pub mod service;
@@ -34,13 +35,19 @@ pub use common::{
 pub use condition::ConditionType;
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus, OtherLead};
 pub use lead_discovery::{DiscoveredStatus, LeadDiscovery, LeadDiscoveryStatus};
+pub use lead_policy::{LeadPolicy, LeadPolicySpec, LeadPolicyStatus, LeadRefusal};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
 pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};
 pub use words::{CapabilityState, CircuitState, OperationKind, Outcome, SyncState};
 
 /// The definitions of all kinds, as derived from their types.
 fn derived() -> Vec<CustomResourceDefinition> {
-    vec![LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()]
+    vec![
+        LivePlatform::crd(),
+        Lead::crd(),
+        OcEssentialService::crd(),
+        LeadPolicy::crd(),
+    ]
 }
 
 /// The API group.

@@ -373,6 +373,47 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
+const NOT_OURS: (&str, &str) = (
+    "self.all(k, !k.startsWith('operatorconnect.dev/'))",
+    "keys must not begin with operatorconnect.dev/: only the operator sets those",
+);
+
+/// Labels for the services that a policy creates.
+pub(super) fn template_labels(generator: &mut SchemaGenerator) -> Schema {
+    with(labels(generator), &[NOT_OURS])
+}
+
+/// Annotations for the services that a policy creates.
+pub(super) fn template_annotations(_: &mut SchemaGenerator) -> Schema {
+    let annotations = json_schema!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 2000 }, "maxProperties": 32 });
+    with(
+        annotations,
+        &[
+            (
+                "self.all(k, !format.qualifiedName().validate(k).hasValue())",
+                "keys must be annotation names, such as example.com/team",
+            ),
+            NOT_OURS,
+        ],
+    )
+}
+
+/// The name of a condition for leads.
+pub(super) fn condition_name(_: &mut SchemaGenerator) -> Schema {
+    text(
+        63,
+        &[(
+            "!format.dns1123Label().validate(self).hasValue()",
+            "must be a name: lower-case letters, digits and -, beginning and ending with a letter or digit",
+        )],
+    )
+}
+
+/// A CEL expression. The operator compiles it, and reports in a condition what is wrong with it.
+pub(super) fn expression(_: &mut SchemaGenerator) -> Schema {
+    text(1000, &[("size(self) >= 1", "must not be empty"), NOT_BLANK])
+}
+
 /// Custom variables by name.
 pub(super) fn variables(_: &mut SchemaGenerator) -> Schema {
     let variables = json_schema!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 1000 }, "maxProperties": 50 });
@@ -395,8 +436,18 @@ pub(super) fn variables(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// A label selector as everywhere in Kubernetes, but with bounds.
+/// A selector of namespaces.
 pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
+    selector("namespace")
+}
+
+/// A selector of leads.
+pub(super) fn lead_selector(_: &mut SchemaGenerator) -> Schema {
+    selector("lead")
+}
+
+/// A label selector as everywhere in Kubernetes, but with bounds.
+fn selector(of: &str) -> Schema {
     let mut key = text(
         400,
         &[(
@@ -429,11 +480,11 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "matchLabels": {
                 "type": "object", "maxProperties": 50, "additionalProperties": label_value(),
-                "description": "Labels that a namespace must have, with these values.",
+                "description": format!("Labels that a {of} must have, with these values."),
             },
             "matchExpressions": {
                 "type": "array", "maxItems": 50, "x-kubernetes-list-type": "atomic", "items": expression,
-                "description": "Requirements for the namespace's labels. All must be met.",
+                "description": format!("Requirements for the {of}'s labels. All must be met."),
             },
         },
     })

@@ -33,7 +33,7 @@ const REASONS: [(&str, &str, &[&str]); 15] = [
     ("Ready", "False", &[
         "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed",
         "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady", "DeletionBlocked", "AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused",
-        "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed", "Suspended", "Observing",
+        "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed", "ClusterRefused", "Suspended", "Observing",
     ]),
     // The object was not reconciled yet (the schema's default), the platform can't be read, or nothing was
     // read before.
@@ -46,7 +46,7 @@ const REASONS: [(&str, &str, &[&str]); 15] = [
     // The last three apply only after many attempts.
     ("Stalled", "True", &[
         "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady",
-        "DeletionBlocked", "TaskFailed", "PlatformRefused", "PlatformNotFound", "AuthenticationFailed", "DeletionRateExceeded", "AbsenceUnconfirmed", "PlatformUnavailable",
+        "DeletionBlocked", "TaskFailed", "PlatformRefused", "PlatformNotFound", "AuthenticationFailed", "DeletionRateExceeded", "AbsenceUnconfirmed", "ClusterRefused", "PlatformUnavailable",
         "Throttled", "ProgressingWithRetry",
     ]),
     ("Synced", "True", &["Succeeded"]),

@@ -134,6 +134,12 @@ catalogue! {
         "Objects that have recorded something that the platform's lists do not show and that the operator does not believe to be gone: until it appears again, or until the annotation operatorconnect.dev/approve-absences has a new value";
     UNDISCOVERED_LEADS: Gauge "operatorconnect_undiscovered_leads" ["platform"]
         "Leads that spec.leadDiscovery wants and whose Lead object could not be created";
+    ONBOARDED_SERVICES: Gauge "operatorconnect_onboarded_services" ["platform"]
+        "OcEssentialServices that a LeadPolicy has created and that exist";
+    WAITING_LEADS: Gauge "operatorconnect_waiting_leads" ["platform"]
+        "Leads that a LeadPolicy gives a service as soon as its limits allow it";
+    REFUSED_LEADS: Gauge "operatorconnect_refused_leads" ["platform"]
+        "Leads that a LeadPolicy selects and can't give a service until somebody acts; status.refusals of the policy says why";
     LEADER: Gauge "operatorconnect_leader" []
         "1 while this replica may change things, else 0";
     STATUS_FAILURES: Counter "operatorconnect_status_write_failures_total" ["kind"]

@@ -145,6 +145,15 @@ impl Gauges {
         self.each(encoder, &catalogue::UNDISCOVERED_LEADS, |platform| {
             Some(count(platform.undiscovered))
         })?;
+        self.each(encoder, &catalogue::ONBOARDED_SERVICES, |platform| {
+            Some(count(platform.onboarded))
+        })?;
+        self.each(encoder, &catalogue::WAITING_LEADS, |platform| {
+            Some(count(platform.waiting))
+        })?;
+        self.each(encoder, &catalogue::REFUSED_LEADS, |platform| {
+            Some(count(platform.refused))
+        })?;
         let jobs = self.0.platforms.iter().flat_map(|(name, platform)| {
             let due = Job::ALL.map(Job::name).into_iter().zip(platform.jobs_due);
             due.map(move |(job, due)| ([name.as_str(), job], count(due)))

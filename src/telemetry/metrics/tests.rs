@@ -50,6 +50,15 @@ fn service(number: usize, ready: Value) -> Value {
     })
 }
 
+fn policy(number: usize, platform: &str) -> Value {
+    json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LeadPolicy",
+        "metadata": {"name": format!("policy-{number}"), "namespace": "customers", "resourceVersion": "1"},
+        "spec": {"platform": platform, "template": {}},
+        "status": {"matched": 11, "made": 6, "ready": 1, "waiting": 3, "refused": 2, "conditions": [condition("True", "Succeeded")]},
+    })
+}
+
 fn lead(number: usize) -> Value {
     json!({
         "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead",
@@ -67,6 +76,9 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     let context = context(Arc::new(()));
     context.cache.platforms.put(read(platform("default")));
     context.cache.leads.put(read(lead(1)));
+    for (number, platform) in ["default", "default", "other"].into_iter().enumerate() {
+        context.cache.policies.put(read(policy(number, platform)));
+    }
     for (number, ready) in [
         condition("True", "Succeeded"),
         condition("False", "TaskFailed"),
@@ -91,6 +103,9 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
         r#"operatorconnect_deletions_held{platform="default"} 3.0"#,
         r#"operatorconnect_absences_held{platform="default"} 2.0"#,
         r#"operatorconnect_undiscovered_leads{platform="default"} 4.0"#,
+        r#"operatorconnect_onboarded_services{platform="default"} 12.0"#,
+        r#"operatorconnect_waiting_leads{platform="default"} 6.0"#,
+        r#"operatorconnect_refused_leads{platform="default"} 4.0"#,
         "operatorconnect_leader 1.0",
         "# UNIT operatorconnect_oldest_task_seconds seconds",
         "# EOF",
@@ -100,7 +115,7 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
             "{line} is not in\n{text}"
         );
     }
-    for named in ["customer", TENANT, "said so"] {
+    for named in ["customer", "policy-1", TENANT, "said so"] {
         assert!(!text.contains(named), "{named} is in\n{text}");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde::Deserialize;
 
-const KINDS: [&str; 3] = ["liveplatforms", "leads", "ocessentialservices"];
+const KINDS: [&str; 4] = ["liveplatforms", "leads", "leadpolicies", "ocessentialservices"];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -50,6 +50,7 @@ pub enum Event {
     LeadNotFound,
     LeadRequested,
     LeadDiscovered,
+    LeadOnboarded,
     ChannelAssigned,
     ChannelUnassigned,
     // The platform object.
@@ -77,7 +78,7 @@ pub enum Severity {
 
 impl Event {
     /// Every event, in the order of the document.
-    pub const ALL: [Event; 48] = [
+    pub const ALL: [Event; 49] = [
         Self::ConversionRequested,
         Self::Licensed,
         Self::LicenseChanged,
@@ -113,6 +114,7 @@ impl Event {
         Self::LeadNotFound,
         Self::LeadRequested,
         Self::LeadDiscovered,
+        Self::LeadOnboarded,
         Self::ChannelAssigned,
         Self::ChannelUnassigned,
         Self::PlatformConnected,
@@ -150,6 +152,7 @@ impl Event {
             | Self::LeadActive
             | Self::LeadRequested
             | Self::LeadDiscovered
+            | Self::LeadOnboarded
             | Self::ChannelAssigned
             | Self::ChannelUnassigned
             | Self::PlatformConnected
@@ -179,7 +182,7 @@ impl Event {
             | Self::DeletionsHeld
             | Self::DeletionsApproved => "Delete",
             Self::PlatformRefused | Self::AnswerLost => "Ask",
-            Self::LeadRequested | Self::LeadDiscovered => "Create",
+            Self::LeadRequested | Self::LeadDiscovered | Self::LeadOnboarded => "Create",
             Self::ChannelAssigned | Self::ChannelUnassigned => "Assign",
             Self::PlanReady => "Plan",
             Self::WriteRefused => "Record",
