@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use control_plane::{ControlPlane, Running, manifests};
 use kube::Client;
+use serde_json::Value;
 
 use crate::progress::{Redrawn, note, result, step};
 use crate::{build, trial};
@@ -67,7 +68,7 @@ async fn demo(settings: Settings) -> Result<bool> {
     let examples = build::root().join("examples");
     let log = folder.join("operator.log");
     let _ = std::fs::remove_file(&log);
-    let mut simulator = trial::simulator(
+    let simulator = trial::simulator(
         &programs.simulator,
         port,
         Some(&examples.join("simulator.json")),
@@ -83,7 +84,11 @@ async fn demo(settings: Settings) -> Result<bool> {
 
     step("Watching the objects");
     let start = || trial::operator(&programs.operator, &release, "debug", &log);
-    let stands = watch(&client, settings.crash, &mut operator, &mut simulator, start).await?;
+    let mut simulated = Simulated {
+        running: simulator,
+        port,
+    };
+    let stands = watch(&client, settings.crash, &mut operator, &mut simulated, start).await?;
     if !stands {
         for line in wanted::differences(&wanted::read(&client).await?) {
             note(&line);
@@ -96,27 +101,54 @@ async fn demo(settings: Settings) -> Result<bool> {
         cluster.kubeconfig(),
         &log,
         &mut operator,
-        &mut simulator,
+        &mut simulated.running,
     )
     .await
 }
 
-/// Draws the objects until all are in their expected state, or for [`PATIENCE`]. With `crash`, kills the
-/// operator once in between.
+/// The simulated platform.
+struct Simulated {
+    running: Running,
+    port: u16,
+}
+
+impl Simulated {
+    /// Has a lead arrive, as it would from Microsoft.
+    async fn receives(&self, lead: &Value) -> Result<()> {
+        let url = format!("http://127.0.0.1:{}/simulator/leads", self.port);
+        trial::http()?
+            .post(url)
+            .json(lead)
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok(())
+    }
+}
+
+/// Draws the objects until all are in their expected state, or for [`PATIENCE`]. When the first service is
+/// Ready, a lead arrives from Microsoft. With `crash`, kills the operator once in between.
 async fn watch(
     client: &Client,
     mut crash: bool,
     operator: &mut Running,
-    simulator: &mut Running,
+    simulator: &mut Simulated,
     start: impl Fn() -> Result<Running>,
 ) -> Result<bool> {
     let mut drawn = Redrawn::default();
+    let mut arrived = false;
     let mut left = PATIENCE.as_millis() / 250;
     loop {
         operator.check()?;
-        simulator.check()?;
+        simulator.running.check()?;
         let state = wanted::read(client).await?;
         drawn.draw(&table::draw(client).await?);
+        if !arrived && wanted::some_ready(&state) {
+            arrived = true;
+            simulator.receives(&wanted::arriving()).await?;
+            note("a lead has arrived from Microsoft: Adventure Works, Belgium; a rule makes it a service");
+            drawn = Redrawn::default();
+        }
         if wanted::all_stand(&state) {
             return Ok(true);
         }

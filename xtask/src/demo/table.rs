@@ -7,7 +7,13 @@ use anyhow::{Context, Result};
 use kube::Client;
 use serde::Deserialize;
 
-const KINDS: [&str; 4] = ["liveplatforms", "leads", "leadpolicies", "ocessentialservices"];
+/// The plural and the singular of each kind.
+const KINDS: [(&str, &str); 4] = [
+    ("liveplatforms", "liveplatform"),
+    ("leads", "lead"),
+    ("leadpolicies", "leadpolicy"),
+    ("ocessentialservices", "ocessentialservice"),
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,8 +47,8 @@ struct Object {
 /// When the API server does not answer.
 pub async fn draw(client: &Client) -> Result<String> {
     let mut text = String::new();
-    for kind in KINDS {
-        let table = read(client, kind).await?;
+    for (plural, kind) in KINDS {
+        let table = read(client, plural).await?;
         if !text.is_empty() {
             text.push('\n');
         }
@@ -92,7 +98,7 @@ fn layout(kind: &str, table: &Table) -> String {
         let mut cells: Vec<String> = shown.iter().map(|at| cell(row.cells.get(*at))).collect();
         // As kubectl does when it lists several kinds.
         if let Some(name) = cells.first_mut() {
-            *name = format!("{}/{name}", kind.trim_end_matches('s'));
+            *name = format!("{kind}/{name}");
         }
         if namespaced {
             cells.insert(0, row.object.metadata.namespace.clone().unwrap_or_default());

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
 
 /// Kind and name, value and reason of `Ready`, and the License Type where there is one.
-const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [
+const WANTED: [(&str, &str, &str, &str, Option<&str>); 16] = [
     ("LivePlatform", "default", "True", "Succeeded", None),
     ("Lead", "contoso", "True", "Succeeded", Some("OC Essential")),
     ("Lead", "fabrikam", "True", "Succeeded", Some("OC Essential")),
@@ -16,6 +17,8 @@ const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [
     ("Lead", "tailspin", "False", "LeadNotActive", Some("None")),
     ("Lead", "wingtip", "True", "Succeeded", Some("None")),
     ("Lead", "adatum", "True", "Succeeded", Some("None")),
+    ("Lead", ARRIVED, "True", "Succeeded", Some("OC Essential")),
+    ("LeadPolicy", "belgium", "True", "Succeeded", None),
     (
         "OcEssentialService",
         "contoso",
@@ -40,7 +43,22 @@ const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [
     ("OcEssentialService", "tailspin", "False", "LeadNotActive", None),
     ("OcEssentialService", "wingtip", "False", "ChannelMismatch", None),
     ("OcEssentialService", "adatum", "False", "ShortNameTaken", None),
+    (
+        "OcEssentialService",
+        ARRIVED,
+        "True",
+        "Succeeded",
+        Some("OC Essential"),
+    ),
 ];
+
+/// The name of the lead that arrives while the demo runs, and of the service that a policy makes of it.
+const ARRIVED: &str = "adventure-works-a7a7a7a7";
+
+/// That lead, as Microsoft sends it.
+pub fn arriving() -> Value {
+    json!({"tenantId": "a7a7a7a7-a7a7-4a70-8a70-a7a7a7a7a7a7", "companyName": "Adventure Works", "countries": ["BE"]})
+}
 
 /// The state of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +107,10 @@ pub async fn read(client: &Client) -> Result<State> {
             stand(&status.conditions, status.license_type),
         );
     }
+    for object in Api::<LeadPolicy>::all(client.clone()).list(&all).await? {
+        let status = object.status.clone().unwrap_or_default();
+        state.insert(("LeadPolicy", object.name_any()), stand(&status.conditions, None));
+    }
     for object in Api::<OcEssentialService>::all(client.clone()).list(&all).await? {
         let status = object.status.clone().unwrap_or_default();
         state.insert(
@@ -120,6 +142,14 @@ pub fn differences(state: &State) -> Vec<String> {
 /// Whether all objects are in their expected state.
 pub fn all_stand(state: &State) -> bool {
     differences(state).is_empty()
+}
+
+/// Whether a service is Ready.
+pub fn some_ready(state: &State) -> bool {
+    let service = |((kind, _), stand): (&(&str, String), &Stand)| {
+        *kind == "OcEssentialService" && stand.ready == "True"
+    };
+    state.iter().any(service)
 }
 
 /// Whether work is in progress: a service is being converted.
