@@ -13,14 +13,14 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 /// The fields of an object; a status has few.
-struct Fields<'a>(SmallVec<[(FieldName<'a>, &'a RawValue); 16]>);
+struct StatusFields<'a>(SmallVec<[(FieldName<'a>, &'a RawValue); 16]>);
 
 /// The name of a field, without a copy unless it has escapes.
 #[derive(Deserialize, Serialize, PartialEq, Eq)]
 #[serde(transparent)]
 struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'a> Fields<'a> {
+impl<'a> StatusFields<'a> {
     /// Reads the fields of an object; `None` if it is none.
     fn of(text: &'a [u8]) -> Option<Self> {
         // An attempt to read anything else makes an error, with its text.
@@ -39,7 +39,7 @@ fn is_there(value: &RawValue) -> bool {
     value.get() != "null"
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for StatusFields<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct All;
 
@@ -69,7 +69,7 @@ pub fn write(before: &[u8], after: &[u8], patch: &mut Vec<u8>) -> bool {
     if before == after {
         return false;
     }
-    let (Some(old), Some(new)) = (Fields::of(before), Fields::of(after)) else {
+    let (Some(old), Some(new)) = (StatusFields::of(before), StatusFields::of(after)) else {
         patch.extend_from_slice(after);
         return true;
     };

@@ -68,12 +68,12 @@ impl<'de, K: Decode> Deserialize<'de> for Read<K> {
 
 /// One object of a watch, not parsed yet: most of what a watch delivers are our own writes, which are known.
 #[derive(Clone, Debug)]
-pub struct Unread<K> {
+pub struct Unparsed<K> {
     text: Box<RawValue>,
     kind: PhantomData<fn() -> K>,
 }
 
-impl<'de, K> Deserialize<'de> for Unread<K> {
+impl<'de, K> Deserialize<'de> for Unparsed<K> {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Ok(Self {
             text: Box::<RawValue>::deserialize(from)?,
@@ -100,7 +100,7 @@ struct Identified<'a> {
     metadata: Identity<'a>,
 }
 
-impl<K: Decode> Unread<K> {
+impl<K: Decode> Unparsed<K> {
     /// Returns which version of which object it is, if that can be read without the rest.
     pub fn identity(&self) -> Option<Identity<'_>> {
         let object: Identified<'_> = serde_json::from_str(self.text.get()).ok()?;
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn which_version_it_is_can_be_told_without_the_rest() {
-        let unread = |text: &str| serde_json::from_str::<Unread<Lead>>(text).unwrap();
+        let unread = |text: &str| serde_json::from_str::<Unparsed<Lead>>(text).unwrap();
         let text = r#"{"metadata":{"uid":"u","name":"contoso","labels":{"name":"x"},"namespace":"n","resourceVersion":"7"},"spec":{"mode":7},"name":"y"}"#;
         let read = unread(text);
         let identity = read.identity().unwrap();

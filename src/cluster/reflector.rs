@@ -14,7 +14,7 @@ use kube::Client;
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 
-use crate::cluster::decode::{Decode, Read, Unread};
+use crate::cluster::decode::{Decode, Read, Unparsed};
 use crate::cluster::key::{QualifiedName, qualified_name};
 use crate::cluster::store::{Against, Store, StoreEvent, place};
 use crate::cluster::watch_health::WatchHealth;
@@ -72,7 +72,7 @@ impl Backoff {
     }
 }
 
-type WatchEvents<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Unread<K>>>> + Send>>;
+type WatchEvents<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Unparsed<K>>>> + Send>>;
 
 /// The next step.
 #[derive(Debug, PartialEq, Eq)]
@@ -273,7 +273,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
             .watch(&params, &version)
             .map_err(kube::Error::BuildRequest);
         let events = match request {
-            Ok(request) => self.client.request_events::<Unread<K>>(request).await,
+            Ok(request) => self.client.request_events::<Unparsed<K>>(request).await,
             Err(error) => Err(error),
         };
         let mut heard = false;

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::entries::EntryReader;
 use super::json::{self, Malformed, Page};
-use super::node::{self, Name, Node};
+use super::node::{self, Node, NodeName};
 
 /// How many values of one list element are kept. The rest is read and dropped.
 pub(super) const ELEMENT: usize = 2_000;
@@ -123,7 +123,7 @@ enum EntryFault {
 struct Fields<'a>(&'a [&'a str]);
 
 impl<'de> DeserializeSeed<'de> for Fields<'_> {
-    type Value = node::Fields<'de>;
+    type Value = node::NodeFields<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_map(self)
@@ -131,7 +131,7 @@ impl<'de> DeserializeSeed<'de> for Fields<'_> {
 }
 
 impl<'de> Visitor<'de> for Fields<'_> {
-    type Value = node::Fields<'de>;
+    type Value = node::NodeFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -140,14 +140,14 @@ impl<'de> Visitor<'de> for Fields<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut kept = Vec::with_capacity(self.0.len());
         let budget = Cell::new(ELEMENT);
-        while let Some(Name(key)) = access.next_key()? {
+        while let Some(NodeName(key)) = access.next_key()? {
             if self.0.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
                 kept.push((key, access.next_value_seed(Bounded(&budget))?));
             } else {
                 access.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(node::Fields::new(kept))
+        Ok(node::NodeFields::new(kept))
     }
 }
 
@@ -223,15 +223,15 @@ impl<'de> Visitor<'de> for Bounded<'_> {
         let mut kept = Vec::new();
         while self.spend() {
             match access.next_key()? {
-                Some(Name(key)) if key.len() > TEXT => {
+                Some(NodeName(key)) if key.len() > TEXT => {
                     access.next_value::<IgnoredAny>()?;
                 }
-                Some(Name(key)) => kept.push((key, access.next_value_seed(Bounded(self.0))?)),
-                None => return Ok(Node::Object(node::Fields::new(kept))),
+                Some(NodeName(key)) => kept.push((key, access.next_value_seed(Bounded(self.0))?)),
+                None => return Ok(Node::Object(node::NodeFields::new(kept))),
             }
         }
         while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Node::Object(node::Fields::new(kept)))
+        Ok(Node::Object(node::NodeFields::new(kept)))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Node<'de>, D::Error> {

@@ -203,7 +203,7 @@ pub fn boolean(value: &Node<'_>, name: &str) -> Option<bool> {
 }
 
 /// Returns a GUID, normalized by [`super::guid`].
-pub fn guid(value: &Node<'_>, name: &str) -> Option<super::Guid> {
+pub fn guid(value: &Node<'_>, name: &str) -> Option<super::GuidText> {
     super::guid(field(value, name)?.as_str()?)
 }
 

@@ -39,7 +39,7 @@ pub fn time(text: &str) -> Option<Time> {
 
 /// Normalizes a GUID to the form 8-4-4-4-12 in lower case. Braces and missing dashes are accepted. Returns
 /// `None` when it is not a GUID, or is the empty one.
-pub fn guid(text: &str) -> Option<Guid> {
+pub fn guid(text: &str) -> Option<GuidText> {
     let text = text.trim().trim_start_matches('{').trim_end_matches('}');
     let mut digits = text.bytes();
     let mut guid = [b'-'; 36];
@@ -59,14 +59,14 @@ pub fn guid(text: &str) -> Option<Guid> {
         }
     }
     let empty = guid.iter().all(|b| matches!(b, b'0' | b'-'));
-    (digits.next().is_none() && !empty).then_some(Guid(guid))
+    (digits.next().is_none() && !empty).then_some(GuidText(guid))
 }
 
 /// A GUID in the form 8-4-4-4-12 in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guid([u8; 36]);
+pub struct GuidText([u8; 36]);
 
-impl std::ops::Deref for Guid {
+impl std::ops::Deref for GuidText {
     type Target = str;
 
     fn deref(&self) -> &str {

@@ -22,19 +22,19 @@ pub enum Node<'a> {
     /// A list.
     List(Vec<Node<'a>>),
     /// An object.
-    Object(Fields<'a>),
+    Object(NodeFields<'a>),
 }
 
 /// The fields of an object, each once, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fields<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
+pub struct NodeFields<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
 /// The name of a field. Without this, serde copies it.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct NodeName<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-impl<'a> Fields<'a> {
+impl<'a> NodeFields<'a> {
     /// Takes fields in the order of the body. Of several with one name the last counts.
     pub(super) fn new(mut all: Vec<(Cow<'a, str>, Node<'a>)>) -> Self {
         all.reverse();
@@ -90,9 +90,9 @@ impl<'a> Node<'a> {
             Self::Number(number) => Node::Number(number),
             Self::Text(text) => Node::Text(owned(text)),
             Self::List(all) => Node::List(all.into_iter().map(Self::into_owned).collect()),
-            Self::Object(Fields(all)) => {
+            Self::Object(NodeFields(all)) => {
                 let all = all.into_iter();
-                Node::Object(Fields(
+                Node::Object(NodeFields(
                     all.map(|(name, value)| (owned(name), value.into_owned()))
                         .collect(),
                 ))
