@@ -26,7 +26,7 @@ use control_plane::{ControlPlane, Options, audit};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::Api;
 use kube::api::ListParams;
-use oc_api::OcEssentialService;
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -41,8 +41,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const FEW: u32 = 100;
 
 /// The recorded allocations for a service, and their bytes.
-const ALLOCATIONS: u64 = 900;
-const BYTES: u64 = 420_000;
+const ALLOCATIONS: u64 = 830;
+const BYTES: u64 = 345_000;
 
 fn main() -> Result<ExitCode> {
     if std::env::args().nth(1).as_deref() == Some("run") {
@@ -66,6 +66,8 @@ async fn what_a_service_costs() -> Result<()> {
     let _operator = pod.start(&said)?;
     let scene = Scene::set(cluster.client(), 0, said).await?;
     scene.connect(json!({"requests": {"perSecond": 1000, "burst": 1000, "inFlight": 64}})).await?;
+    // A service that comes before the connection has one more status.
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     scene.consented(&(0..FEW * 5).collect::<Vec<_>>()).await?;
     let mut spent = Vec::new();
     for batch in [0..FEW, FEW..FEW * 5] {
@@ -90,7 +92,7 @@ async fn what_a_service_costs() -> Result<()> {
     Ok(())
 }
 
-/// Each service gets its mark, its status twice, and one event if it is Ready in one go, else two.
+/// Each service gets its mark, its status twice (once more if its task still runs at the first poll), and one event if it is Ready in one go, else two.
 fn writes(log: &Path, mark: u64, size: u64) -> Result<()> {
     let mut requests = audit::since(log, mark)?;
     requests.retain(audit::Request::writes);
@@ -98,7 +100,7 @@ fn writes(log: &Path, mark: u64, size: u64) -> Result<()> {
     measured(&format!("writes for {size} services: {counts:?}"));
     let written = |verb: &str, resource: &str| counts.get(&(verb.to_owned(), resource.to_owned())).copied().unwrap_or_default() as u64;
     let (marks, statuses, events) = (written("patch", "ocessentialservices"), written("patch", "ocessentialservices/status"), written("create", "events"));
-    ensure!(marks == size && statuses * 10 <= size * 22 && events * 10 <= size * 11, "{marks} marks, {statuses} statuses, {events} events");
+    ensure!(marks == size && statuses * 10 <= size * 25 && events * 10 <= size * 11, "{marks} marks, {statuses} statuses, {events} events");
     Ok(())
 }
 
