@@ -23,6 +23,7 @@ mod service;
 pub mod snapshot;
 mod tallies;
 mod tenant_locks;
+mod texts;
 mod unreadable;
 
 pub use context::{Config, Context};

@@ -20,6 +20,7 @@ use crate::cluster::record::LEAD_POLICY_LABEL;
 use crate::controllers::context::Context;
 use crate::controllers::lead_policy::expression::{Evaluated, Expressions, deeply};
 use crate::controllers::lead_policy::state::{Compiled, SpecVersion};
+use crate::controllers::texts::ascii;
 use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::runtime::clock;
 use oc_api::service::Mode;
@@ -30,9 +31,6 @@ const LATE: Duration = Duration::from_secs(60);
 
 /// How many leads are looked at before other work has its turn.
 const AT_A_TIME: usize = 256;
-
-/// How much of a name is transliterated. Less of it goes into a short name.
-const LETTERS: usize = 200;
 
 /// The version of a policy's spec.
 pub fn spec_version(policy: &LeadPolicy) -> SpecVersion {
@@ -453,10 +451,4 @@ fn eligible(names: &Names, tenant: &TenantId) -> bool {
 fn served(context: &Context, platform: &str, tenant: &TenantId) -> bool {
     let keys = context.cache.index.of_tenant(platform, tenant);
     keys.iter().any(|key| key.kind() == Kind::OcEssentialService)
-}
-
-/// A name in ASCII, by sound where there is no such letter.
-fn ascii(name: &str) -> String {
-    let beginning: String = name.chars().take(LETTERS).collect();
-    deunicode::deunicode_with_tofu(&beginning, " ")
 }

@@ -33,6 +33,7 @@ use crate::controllers::lead_policy::facts::{self, Names, NamespaceFacts, Policy
 use crate::controllers::lead_policy::state::OnboardingReport;
 use crate::controllers::lead_policy::wake;
 use crate::controllers::object::ReconciledResource;
+use crate::controllers::texts::sentence;
 use crate::runtime::workqueue::Priority;
 use crate::runtime::{clock, rate};
 use oc_api::lead_policy::OnCollision;
@@ -44,9 +45,6 @@ const PER_SECOND: u32 = 20;
 
 /// How soon to look again for the lists of a platform. When they change, a run follows anyway.
 const LISTS_LOOK: Duration = Duration::from_secs(15);
-
-/// How many characters of the API server's message are quoted.
-const SENTENCE: usize = 400;
 
 /// Runs policies, beside the passes.
 ///
@@ -591,10 +589,4 @@ fn service(policy: &LeadPolicy, new: &ServiceToCreate) -> OcEssentialService {
     metadata.annotations = Some(template.metadata.annotations.clone()).filter(|all| !all.is_empty());
     metadata.finalizers = Some(vec![ONBOARDING_FINALIZER.to_owned()]);
     object
-}
-
-/// The API server's sentence, cut, without a full stop.
-fn sentence(text: &str) -> String {
-    let cut: String = text.chars().take(SENTENCE).collect();
-    cut.trim_end_matches('.').to_owned()
 }

@@ -28,6 +28,7 @@ use crate::cluster::record::{DISCOVERED_LABEL, PLATFORM_LABEL, requested};
 use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::controllers::memory::Discovery;
+use crate::controllers::texts::{ascii, sentence};
 use crate::platform::index::LeadIndex;
 use crate::runtime::workqueue::Priority;
 use crate::runtime::{clock, rate};
@@ -36,14 +37,8 @@ use oc_api::{
     LivePlatform,
 };
 
-/// How many characters of the API server's message are quoted.
-const SENTENCE: usize = 400;
-
 /// How many characters of a message status holds.
 const MESSAGE: usize = 1000;
-
-/// How much of a company's name is read. Less of it goes into the object's name.
-const LETTERS: usize = 200;
 
 /// How many objects are created a second, for all platforms: ten thousand leads at once must not crowd out
 /// what others want from the API server.
@@ -308,12 +303,6 @@ fn not_made(error: &kube::Error, tenant: &TenantId, attempts: &mut Attempts) -> 
     false
 }
 
-/// The API server's sentence, cut, without a full stop.
-fn sentence(text: &str) -> String {
-    let cut: String = text.chars().take(SENTENCE).collect();
-    cut.trim_end_matches('.').to_owned()
-}
-
 /// What a platform object says about discovery.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
@@ -434,9 +423,7 @@ fn object(rules: &LeadDiscovery, platform: &str, name: &str, lead: &Fact) -> Lea
 
 /// The company's name in ASCII, by sound where there is no such letter. Empty if there is no name.
 fn company(lead: &Fact) -> String {
-    let name = lead.company_name.as_deref().unwrap_or_default();
-    let beginning: String = name.chars().take(LETTERS).collect();
-    deunicode::deunicode_with_tofu(&beginning, " ")
+    ascii(lead.company_name.as_deref().unwrap_or_default())
 }
 
 #[cfg(test)]
