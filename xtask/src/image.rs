@@ -101,7 +101,8 @@ const OPERATOR: Kind = Kind {
         "oc-essentials-operator",
         "sbom/oc-essentials-operator.cdx.json",
     ],
-    most: 20_000_000,
+    // LeadPolicy, with its parser of CEL, has added 3 MB.
+    most: 24_000_000,
 };
 
 const SIMULATOR: Kind = Kind {
