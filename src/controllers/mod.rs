@@ -4,6 +4,7 @@
 mod absences;
 mod action;
 mod audit;
+mod beside;
 mod competition;
 mod context;
 mod customer;

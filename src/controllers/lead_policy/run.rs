@@ -2,11 +2,9 @@
 //! was decided. Nothing that a lead or a service waits for happens here.
 
 use std::convert::Infallible;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use governor::DefaultDirectRateLimiter;
 use kube::ResourceExt;
 use oc_domain::conditions::{Reason, Trouble, Verdict};
@@ -21,12 +19,12 @@ use oc_domain::service::Mode;
 use oc_domain::time::Time;
 use oc_domain::timing;
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use crate::cluster::key::ObjectKey;
 use crate::cluster::patch::{self, WriteError};
 use crate::cluster::record::{LEAD_POLICY_LABEL, requested};
 use crate::cluster::stores::KnownResource;
+use crate::controllers::beside;
 use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::controllers::lead_policy::facts::{self, Names, NamespaceFacts, PolicyRules};
@@ -40,9 +38,6 @@ use oc_api::lead_policy::OnCollision;
 use oc_api::service::Mode as SpecMode;
 use oc_api::{Lead, LeadPolicy, LeadRefusal, OcEssentialService};
 
-/// How many writes are made a second, for all policies.
-const PER_SECOND: u32 = 20;
-
 /// How soon to look again for the lists of a platform. When they change, a run follows anyway.
 const LISTS_LOOK: Duration = Duration::from_secs(15);
 
@@ -51,19 +46,7 @@ const LISTS_LOOK: Duration = Duration::from_secs(15);
 /// # Errors
 /// When a run panics. It does not end otherwise.
 pub async fn run(context: Arc<Context>) -> anyhow::Result<Infallible> {
-    let per_second = NonZeroU32::new(PER_SECOND).unwrap_or(NonZeroU32::MIN);
-    let rate = Arc::new(rate::steady(per_second));
-    let mut runs = JoinSet::new();
-    loop {
-        tokio::select! {
-            (key, ..) = context.onboardings.next() => {
-                runs.spawn(run_for(Arc::clone(&context), key, Arc::clone(&rate)));
-            }
-            Some(ended) = runs.join_next(), if !runs.is_empty() => {
-                ended.context("a run of a policy panicked; this is a bug")?;
-            }
-        }
-    }
+    beside::runs(context, "a policy", |context| &context.onboardings, run_for).await
 }
 
 async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<DefaultDirectRateLimiter>) {

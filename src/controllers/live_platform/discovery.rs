@@ -6,10 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use governor::DefaultDirectRateLimiter;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -20,11 +18,11 @@ use oc_domain::eligibility::lead_that_counts;
 use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
 use oc_domain::time::{Duration, Time};
-use tokio::task::JoinSet;
 
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::patch;
 use crate::cluster::record::{DISCOVERED_LABEL, PLATFORM_LABEL, requested};
+use crate::controllers::beside;
 use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::controllers::memory::Discovery;
@@ -40,10 +38,6 @@ use oc_api::{
 /// How many characters of a message status holds.
 const MESSAGE: usize = 1000;
 
-/// How many objects are created a second, for all platforms: ten thousand leads at once must not crowd out
-/// what others want from the API server.
-const PER_SECOND: u32 = 20;
-
 /// How often a long run reports how far it has come.
 const REPORT: Duration = Duration::from_secs(5);
 
@@ -52,19 +46,7 @@ const REPORT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When a run panics. It does not end otherwise.
 pub async fn run(context: Arc<Context>) -> anyhow::Result<Infallible> {
-    let per_second = NonZeroU32::new(PER_SECOND).unwrap_or(NonZeroU32::MIN);
-    let rate = Arc::new(rate::steady(per_second));
-    let mut runs = JoinSet::new();
-    loop {
-        tokio::select! {
-            (key, ..) = context.discoveries.next() => {
-                runs.spawn(run_for(Arc::clone(&context), key, Arc::clone(&rate)));
-            }
-            Some(ended) = runs.join_next(), if !runs.is_empty() => {
-                ended.context("a run of discovery panicked; this is a bug")?;
-            }
-        }
-    }
+    beside::runs(context, "discovery", |context| &context.discoveries, run_for).await
 }
 
 /// Has discovery look at the lists of a platform that were just read.
