@@ -14,6 +14,9 @@ use super::operator::Operator;
 /// machine that does other things too.
 const LATE: Duration = Duration::from_secs(8);
 
+/// The finalizer that stays until the platform has let go of a service.
+const EXTERNAL: &str = "operatorconnect.dev/external";
+
 /// The receiver of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -61,12 +64,19 @@ fn reason(body: &[u8]) -> String {
 fn mark(body: &[u8]) -> &'static str {
     let patch: Value = serde_json::from_slice(body).unwrap_or_default();
     let metadata = &patch["metadata"];
-    let operation = metadata["annotations"]["operatorconnect.dev/operation"].as_str().unwrap_or_default();
+    let annotation = |name: &str| metadata["annotations"][name].as_str().unwrap_or_default();
+    let operation = annotation("operatorconnect.dev/operation");
+    let onboarded = annotation("operatorconnect.dev/onboarded-by");
+    let finalizers = metadata["finalizers"].as_array();
     if operation.contains("\"Create\"") {
         " (intent to create)"
     } else if operation.contains("\"Delete\"") {
         " (intent to delete)"
-    } else if metadata["finalizers"].as_array().is_some_and(Vec::is_empty) {
+    } else if onboarded.ends_with("/begun") {
+        " (onboarding begun)"
+    } else if !onboarded.is_empty() {
+        " (onboarding made)"
+    } else if finalizers.is_some_and(|all| all.iter().all(|name| name == EXTERNAL)) {
         " (let go)"
     } else {
         ""
@@ -110,8 +120,8 @@ struct State {
     aim: Option<(Place, Moment)>,
     places: Vec<Place>,
     counts: BTreeMap<String, usize>,
-    /// A late request is still in transit.
-    on_its_way: bool,
+    /// How many late requests are still in transit.
+    on_their_way: usize,
 }
 
 /// The gate that all requests of one operator pass.
@@ -132,9 +142,11 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts to count, and to wait for the place of the kill.
+    /// Starts to count anew, and to wait for the place of the kill.
     pub fn open(&self, aim: Option<(Place, Moment)>) {
-        *self.state() = State { open: true, aim, ..State::default() };
+        let mut state = self.state();
+        *state = State { open: true, aim, on_their_way: state.on_their_way, ..State::default() };
+        self.struck.send_replace(false);
     }
 
     /// Registers a request that has an effect.
@@ -148,7 +160,7 @@ impl Gate {
         let place = Place { effect, nth: *count };
         state.places.push(place.clone());
         let Some((_, moment)) = state.aim.take_if(|(aim, _)| *aim == place) else { return Passage::Free };
-        state.on_its_way = moment == Moment::Late;
+        state.on_their_way += usize::from(moment == Moment::Late);
         Passage::Kill(moment)
     }
 
@@ -173,14 +185,14 @@ impl Gate {
         }
     }
 
-    /// Marks the late request as executed.
+    /// Marks a late request as executed.
     pub fn arrived_late(&self) {
-        self.state().on_its_way = false;
+        self.state().on_their_way -= 1;
     }
 
     /// Whether a late request is still in transit.
     pub fn waits_for_late(&self) -> bool {
-        self.state().on_its_way
+        self.state().on_their_way > 0
     }
 
     /// Returns once the operator was killed.
@@ -214,9 +226,17 @@ pub mod checks {
         let begin = json!({"metadata": {"annotations": {"operatorconnect.dev/operation": "{\"kind\":\"Create\"}"}, "finalizers": ["f"]}}).to_string();
         let status = json!({"status": {"conditions": [{"type": "Synced", "reason": "Other"}, {"type": "Ready", "reason": "Deleting"}]}}).to_string();
         let release = json!({"metadata": {"finalizers": []}}).to_string();
+        let one_of_two = json!({"metadata": {"finalizers": ["operatorconnect.dev/external"]}}).to_string();
+        let lead = "/apis/operatorconnect.dev/v1alpha1/namespaces/a/leads/b";
+        let onboarded = |state: &str| json!({"metadata": {"annotations": {"operatorconnect.dev/onboarded-by": format!("p/u/{state}")}}}).to_string();
+        let (begun, made) = (onboarded("begun"), onboarded("2026-01-01T00:00:00Z"));
         for (side, method, path, body, wanted) in [
             (Side::Cluster, "PATCH", service, begin.as_str(), Some("PATCH ocessentialservices (intent to create)")),
             (Side::Cluster, "PATCH", service, release.as_str(), Some("PATCH ocessentialservices (let go)")),
+            (Side::Cluster, "PATCH", service, one_of_two.as_str(), Some("PATCH ocessentialservices (let go)")),
+            (Side::Cluster, "PATCH", lead, begun.as_str(), Some("PATCH leads (onboarding begun)")),
+            (Side::Cluster, "PATCH", lead, made.as_str(), Some("PATCH leads (onboarding made)")),
+            (Side::Cluster, "POST", "/apis/operatorconnect.dev/v1alpha1/namespaces/a/ocessentialservices", "", Some("POST ocessentialservices")),
             (Side::Cluster, "PATCH", &format!("{service}/status"), status.as_str(), Some("PATCH ocessentialservices/status (Deleting)")),
             (Side::Cluster, "PATCH", "/apis/operatorconnect.dev/v1alpha1/liveplatforms/a/status", "", Some("PATCH liveplatforms/status")),
             (Side::Cluster, "POST", "/apis/operatorconnect.dev/v1alpha1/namespaces/a/leads", "", Some("POST leads")),

@@ -8,6 +8,7 @@ mod cluster;
 mod evidence;
 mod gate;
 mod load;
+mod onboarding;
 mod operator;
 mod places;
 mod proxy;
@@ -34,6 +35,7 @@ fn main() -> Result<ExitCode> {
     trials.check("proxy::an_operator_sees_its_own_namespace_alone", proxy::checks::an_operator_sees_its_own_namespace_alone);
     trials.case("every_place_between_two_effects", |cluster| async move { places::every_place_between_two_effects(&cluster).await });
     trials.case("random_kills_under_load", |cluster| async move { load::random_kills_under_load(&cluster).await });
-    // Both cases keep the machine busy, and count seconds.
+    trials.case("a_policy_makes_one_service_of_each_lead", |cluster| async move { onboarding::a_policy_makes_one_service_of_each_lead(&cluster).await });
+    // The cases keep the machine busy, and count seconds.
     Ok(trials.play(1))
 }

@@ -129,7 +129,7 @@ fn narrowed(asked: &str, name: &str) -> String {
     let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
     let mark = if query.is_empty() { "" } else { "?" };
     match path.strip_prefix(OURS) {
-        Some(kind @ ("leads" | "ocessentialservices")) => format!("{OURS}namespaces/{name}/{kind}{mark}{query}"),
+        Some(kind @ ("leads" | "ocessentialservices" | "leadpolicies")) => format!("{OURS}namespaces/{name}/{kind}{mark}{query}"),
         Some(kind @ "liveplatforms") => {
             let more = if query.is_empty() { "" } else { "&" };
             format!("{OURS}{kind}?fieldSelector=metadata.name%3D{name}{more}{query}")
@@ -149,6 +149,7 @@ pub mod checks {
         for (asked, wanted) in [
             (format!("{base}/leads?watch=true"), format!("{base}/namespaces/x/leads?watch=true")),
             (format!("{base}/ocessentialservices"), format!("{base}/namespaces/x/ocessentialservices")),
+            (format!("{base}/leadpolicies?limit=1"), format!("{base}/namespaces/x/leadpolicies?limit=1")),
             (format!("{base}/liveplatforms?limit=1"), format!("{base}/liveplatforms?fieldSelector=metadata.name%3Dx&limit=1")),
             (format!("{base}/liveplatforms/x/status"), format!("{base}/liveplatforms/x/status")),
             ("/version".to_owned(), "/version".to_owned()),
