@@ -21,15 +21,23 @@ use crate::tape;
 /// The platform as the decision is told of it, and whether a short name is taken.
 pub type Platform<'a> = (PlatformNames<'a>, &'a dyn Fn(&str) -> bool);
 
+/// What a decision about a policy is told.
+#[derive(Clone, Copy)]
+pub struct Given<'a, 'b> {
+    /// The time.
+    pub now: Time,
+    /// The policy; `None` if it is gone.
+    pub rule: Option<&'b OnboardingRule<'b>>,
+    /// The platform.
+    pub platform: Platform<'b>,
+    /// The leads of the namespace.
+    pub leads: &'b [Candidate<'a>],
+    /// The services that the policy has created.
+    pub services: &'b [MadeService<'a>],
+}
+
 /// A decision about a policy.
-pub type Decide = for<'a, 'b> fn(
-    Time,
-    Option<&'b OnboardingRule<'b>>,
-    Platform<'b>,
-    &'b [Candidate<'a>],
-    &'b [MadeService<'a>],
-    &'b mut OnboardingMemory,
-) -> OnboardingDecision;
+pub type Decide = fn(&Given<'_, '_>, &mut OnboardingMemory) -> OnboardingDecision;
 
 /// How the operator plays: its decision, and what its driver must do by the contract of the decision.
 #[derive(Clone, Copy)]
@@ -50,6 +58,8 @@ pub struct Rules {
     pub remembers: bool,
     /// It remembers what it has sent when the answer is lost.
     pub keeps_lost: bool,
+    /// It leaves a lead for which another policy may have sent a service.
+    pub asks_others: bool,
 }
 
 impl Default for Rules {
@@ -63,20 +73,22 @@ impl Default for Rules {
             mark_before_release: true,
             remembers: true,
             keeps_lost: true,
+            asks_others: true,
         }
     }
 }
 
 /// The product's decision.
-pub fn real<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    lead_policy::decide(now, rule, platform.0, leads.iter().copied(), services, memory)
+pub fn real(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let leads = given.leads.iter().copied();
+    lead_policy::decide(
+        given.now,
+        given.rule,
+        given.platform.0,
+        leads,
+        given.services,
+        memory,
+    )
 }
 
 /// Plays the stories of these seeds until one breaks a law that contains this text. Returns what happened in

@@ -151,6 +151,15 @@ impl World {
         self.process.late.iter().map(|(at, ..)| *at).min()
     }
 
+    /// The policy and the lead of a create that is still under way.
+    pub fn late_create(&self) -> Option<(usize, usize)> {
+        let mut late = self.process.late.iter();
+        late.find_map(|(_, policy, effect)| match effect {
+            Effect::Create(service) => Some((*policy, slot_of(&service.name))),
+            _ => None,
+        })
+    }
+
     /// Executes what was late.
     pub fn execute_late(&mut self, rules: &Rules) {
         let late = std::mem::take(&mut self.process.late);

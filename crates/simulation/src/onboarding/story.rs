@@ -56,7 +56,7 @@ impl World {
     }
 
     fn disturb(&mut self, what: usize, how: usize, rules: &Rules) {
-        match what % 16 {
+        match what % 17 {
             0..=3 => self.one_step(how, rules),
             4 if how & 64 == 0 => self.catch_up([how & 3, how >> 2 & 3, how >> 4 & 3]),
             4 => {
@@ -83,10 +83,34 @@ impl World {
                 self.set_clock(ahead[how % ahead.len()]);
                 self.crash(how & 64 == 0, 0, rules);
             }
-            _ => {
+            15 => {
                 self.back_up(how % LEADS);
                 self.one_step(how, rules);
             }
+            _ => self.meanwhile(how, rules),
+        }
+    }
+
+    /// A person acts on the lead or the policy of a request that is still under way, and the process goes on.
+    fn meanwhile(&mut self, how: usize, rules: &Rules) {
+        let Some((policy, slot)) = self.late_create() else {
+            return;
+        };
+        match how % 3 {
+            0 => self.write_mark(slot, Mark::None),
+            1 => {
+                self.note(|| "the policy of a late request is deleted".to_owned());
+                self.set_policy(policy, None);
+            }
+            _ if self.service(slot).is_some() => {
+                self.note(|| format!("somebody deletes the object of {}", NAMES[slot]));
+                self.change_service(slot, |service| service.deleting = true);
+            }
+            _ => {}
+        }
+        for _ in 0..how / 3 % 16 {
+            self.catch_up([usize::MAX; 3]);
+            self.step(Fate::Fine, rules);
         }
     }
 

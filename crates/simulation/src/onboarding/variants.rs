@@ -2,11 +2,11 @@
 
 use oc_domain::lead_policy::{
     self, Candidate, LeadMark, MadeService, NamedLikeLead, OnboardingDecision, OnboardingMemory,
-    OnboardingRule, PlatformNames,
+    PlatformNames,
 };
 use oc_domain::time::{Duration, Time};
 
-use super::{Decide, Platform, Rules, real};
+use super::{Decide, Given, Rules, real};
 
 /// A wrong operator: what it does, its rules, and a part of the text of the law that must catch it.
 pub struct Variant {
@@ -44,6 +44,9 @@ pub fn all() -> Vec<Variant> {
         }),
         driven("forgets what was sent when the answer is lost", second, |rules| {
             rules.keeps_lost = false
+        }),
+        driven("asks no other policy what it has under way", second, |rules| {
+            rules.asks_others = false
         }),
         decided("creates again what a person deleted", second, makes_again),
         decided("leaves what is begun out of the limits", busy, forgets_the_begun),
@@ -90,49 +93,33 @@ fn decided(what: &'static str, law: &'static str, decide: Decide) -> Variant {
 
 /// Lets the product decide about other leads and objects than there are.
 fn about<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
+    given: &Given<'_, '_>,
     leads: impl Iterator<Item = Candidate<'a>>,
     services: &[MadeService<'a>],
     memory: &mut OnboardingMemory,
 ) -> OnboardingDecision {
-    lead_policy::decide(now, rule, platform.0, leads, services, memory)
+    lead_policy::decide(given.now, given.rule, given.platform.0, leads, services, memory)
 }
 
-fn makes_again<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    let forgotten = leads.iter().map(|lead| match lead.mark {
+fn makes_again(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let forgotten = given.leads.iter().map(|lead| match lead.mark {
         LeadMark::Made { .. } => Candidate {
             mark: LeadMark::None,
             ..*lead
         },
         _ => *lead,
     });
-    about(now, rule, platform, forgotten, services, memory)
+    about(given, forgotten, given.services, memory)
 }
 
-fn forgets_the_begun<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
+fn forgets_the_begun(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
     let is_begun = |lead: &&Candidate<'_>| {
         matches!(lead.mark, LeadMark::Begun { .. }) && lead.object == NamedLikeLead::None
     };
-    let begun = leads.iter().copied().filter(|lead| is_begun(&lead));
-    let mut first = about(now, rule, platform, begun, services, &mut memory.clone());
-    let others = leads.iter().copied().filter(|lead| !is_begun(&lead));
-    let second = about(now, rule, platform, others, services, memory);
+    let begun = given.leads.iter().copied().filter(|lead| is_begun(&lead));
+    let mut first = about(given, begun, given.services, &mut memory.clone());
+    let others = given.leads.iter().copied().filter(|lead| !is_begun(&lead));
+    let second = about(given, others, given.services, memory);
     let new = |action: &lead_policy::OnboardingAction| {
         !matches!(action, lead_policy::OnboardingAction::Finish { .. })
     };
@@ -141,49 +128,35 @@ fn forgets_the_begun<'a>(
     first
 }
 
-fn forgets_the_deleted<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    let untimed = leads.iter().map(|lead| match lead.mark {
+fn forgets_the_deleted(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let untimed = given.leads.iter().map(|lead| match lead.mark {
         LeadMark::Made { policy, .. } => Candidate {
             mark: LeadMark::Made { policy, at: None },
             ..*lead
         },
         _ => *lead,
     });
-    about(now, rule, platform, untimed, services, memory)
+    about(given, untimed, given.services, memory)
 }
 
 /// Gives objects and marks whose time has not come another time.
-fn with_future<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-    instead: Time,
-) -> OnboardingDecision {
+fn with_future(given: &Given<'_, '_>, memory: &mut OnboardingMemory, instead: Time) -> OnboardingDecision {
     let time = |at: Time| {
-        if at > now + Duration::from_secs(300) {
+        if at > given.now + Duration::from_secs(300) {
             instead
         } else {
             at
         }
     };
-    let services: Vec<MadeService<'a>> = services
+    let services: Vec<MadeService<'_>> = given
+        .services
         .iter()
         .map(|service| MadeService {
             created: time(service.created),
             ..*service
         })
         .collect();
-    let leads = leads.iter().map(|lead| match lead.mark {
+    let leads = given.leads.iter().map(|lead| match lead.mark {
         LeadMark::Made { policy, at } => Candidate {
             mark: LeadMark::Made {
                 policy,
@@ -193,7 +166,7 @@ fn with_future<'a>(
         },
         _ => *lead,
     });
-    let mut decision = about(now, rule, platform, leads, &services, memory);
+    let mut decision = about(given, leads, &services, memory);
     for action in &mut decision.actions {
         // The marks are written with the objects' own times.
         if let lead_policy::OnboardingAction::Finish { name, made } = action
@@ -205,66 +178,35 @@ fn with_future<'a>(
     decision
 }
 
-fn forgets_the_future<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    with_future(now, rule, platform, leads, services, memory, Time(0))
+fn forgets_the_future(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    with_future(given, memory, Time(0))
 }
 
-fn waits_for_the_future<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    with_future(now, rule, platform, leads, services, memory, now)
+fn waits_for_the_future(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    with_future(given, memory, given.now)
 }
 
-fn ignores_the_older<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    let alone = leads.iter().map(|lead| Candidate {
+fn ignores_the_older(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let alone = given.leads.iter().map(|lead| Candidate {
         older_policy: None,
         ..*lead
     });
-    about(now, rule, platform, alone, services, memory)
+    about(given, alone, given.services, memory)
 }
 
-fn unknown_is_empty<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    let known = (PlatformNames::Known(platform.1), platform.1);
-    real(now, rule, known, leads, services, memory)
+fn unknown_is_empty(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let taken = given.platform.1;
+    let platform = (PlatformNames::Known(taken), taken);
+    real(&Given { platform, ..*given }, memory)
 }
 
-fn plans_are_free<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    let mut decision = real(now, rule, platform, leads, services, memory);
-    if rule.is_some_and(|rule| rule.mode == oc_domain::service::Mode::Apply && !rule.suspended) {
-        let plans = services.iter().filter(|service| service.untouched_plan);
+fn plans_are_free(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let mut decision = real(given, memory);
+    if given
+        .rule
+        .is_some_and(|rule| rule.mode == oc_domain::service::Mode::Apply && !rule.suspended)
+    {
+        let plans = given.services.iter().filter(|service| service.untouched_plan);
         let all = plans.map(|service| lead_policy::OnboardingAction::Adjust {
             name: service.name.to_owned(),
         });
@@ -273,31 +215,18 @@ fn plans_are_free<'a>(
     decision
 }
 
-fn takes_any_name<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
+fn takes_any_name(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
     let free = |_: &str| false;
-    let names = match platform.0 {
+    let names = match given.platform.0 {
         PlatformNames::Known(_) => PlatformNames::Known(&free),
         unknown @ PlatformNames::Unknown(_) => unknown,
     };
-    lead_policy::decide(now, rule, names, leads.iter().copied(), services, memory)
+    let leads = given.leads.iter().copied();
+    lead_policy::decide(given.now, given.rule, names, leads, given.services, memory)
 }
 
-fn never_resumes<'a>(
-    now: Time,
-    rule: Option<&OnboardingRule<'_>>,
-    platform: Platform<'_>,
-    leads: &[Candidate<'a>],
-    services: &[MadeService<'a>],
-    memory: &mut OnboardingMemory,
-) -> OnboardingDecision {
-    let mut decision = real(now, rule, platform, leads, services, memory);
+fn never_resumes(given: &Given<'_, '_>, memory: &mut OnboardingMemory) -> OnboardingDecision {
+    let mut decision = real(given, memory);
     decision
         .actions
         .retain(|action| !matches!(action, lead_policy::OnboardingAction::Make(_)));

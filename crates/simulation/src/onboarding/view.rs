@@ -10,9 +10,9 @@ use oc_domain::lead_policy::{
 use oc_domain::names::{ShortNameRule, TenantId, fold_case};
 use oc_domain::time::Time;
 
-use super::Rules;
 use super::process::{Effect, slot_of};
 use super::world::{COMPANIES, LeadObject, Mark, NAMES, POLICY_NAMES, PolicyObject, ServiceObject, World};
+use super::{Given, Rules};
 
 /// The tenant of a lead.
 fn tenant(slot: usize) -> Option<TenantId> {
@@ -50,7 +50,7 @@ impl View<'_> {
         let leads: Vec<Candidate<'_>> = self
             .leads
             .iter()
-            .filter_map(|lead| self.candidate(lead, policy, now, &made))
+            .filter_map(|lead| self.candidate(lead, (policy, now), &made, rules))
             .collect();
         let own = self.policies.iter().find(|own| own.slot == policy);
         let rule = own.map(|own| OnboardingRule {
@@ -75,15 +75,22 @@ impl View<'_> {
         } else {
             PlatformNames::Unknown(&trouble)
         };
-        (rules.decide)(now, rule.as_ref(), (platform, &taken), &leads, &made, memory)
+        let given = Given {
+            now,
+            rule: rule.as_ref(),
+            platform: (platform, &taken),
+            leads: &leads,
+            services: &made,
+        };
+        (rules.decide)(&given, memory)
     }
 
     fn candidate<'m>(
         &self,
         lead: &LeadObject,
-        policy: usize,
-        now: Time,
+        (policy, now): (usize, Time),
         made: &'m [MadeService<'m>],
+        rules: &Rules,
     ) -> Option<Candidate<'m>> {
         let object = self.services.iter().find(|service| service.slot == lead.slot);
         let named = match object {
@@ -95,9 +102,10 @@ impl View<'_> {
             Some(_) => NamedLikeLead::Other,
         };
         let memories = self.world.process.memory.iter().enumerate();
-        let under_way = memories
-            .filter(|(other, _)| *other != policy)
-            .any(|(_, memory)| memory.has_under_way(now, NAMES[lead.slot]));
+        let under_way = rules.asks_others
+            && memories
+                .filter(|(other, _)| *other != policy)
+                .any(|(_, memory)| memory.has_under_way(now, NAMES[lead.slot]));
         let text = COMPANIES[lead.company];
         Some(Candidate {
             name: NAMES[lead.slot],
