@@ -3,6 +3,7 @@
 
 mod channels;
 mod discovery;
+mod policy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -37,7 +38,8 @@ pub struct Settings {
     /// How long a task takes on the simulated platform, in milliseconds
     #[arg(long, default_value_t = 2000)]
     task: u64,
-    /// Measure the discovery of this many leads instead
+    /// Measure instead the discovery of this many leads, and a policy that makes services of a tenth of them
+    /// while the operator is killed ten times
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "resting", "rest_seconds", "task"])]
     leads: Option<u32>,
     /// Measure instead whether assigning this many channels holds up the creation of services
@@ -102,7 +104,8 @@ pub struct Ground {
     pub log: std::path::PathBuf,
 }
 
-/// Sets up an API server and a simulated platform with a lead for each service, in a folder of this name.
+/// Sets up an API server and a simulated platform with a lead for each service, in a folder of this name. Every
+/// tenth lead is from Belgium.
 ///
 /// # Errors
 /// When something can't be started.
@@ -124,7 +127,10 @@ pub async fn ground(
     let release = trial::install(&cluster).await?;
     let port = control_plane::free_port(0)?;
     let leads: Vec<Value> = (0..services)
-        .map(|number| json!({"tenantId": tenant(number), "companyName": format!("Customer {number}")}))
+        .map(|number| {
+            let country = if number % 10 == 0 { "BE" } else { "DE" };
+            json!({"tenantId": tenant(number), "companyName": format!("Customer {number}"), "countries": [country]})
+        })
         .collect();
     let seed = folder.join("seed.json");
     std::fs::write(

@@ -10,21 +10,27 @@ use oc_api::Lead;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ground, NAMESPACE, calls, fast, ground, per_object, usage};
+use super::{Ground, NAMESPACE, calls, fast, ground, per_object, policy, usage};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
-/// Has the operator discover this many leads, and prints time, writes, calls and memory.
+/// How long a task takes on the simulated platform, in milliseconds.
+const TASK: u64 = 500;
+
+/// Has the operator discover this many leads, prints time, writes, calls and memory, and lets a policy go on
+/// with them.
 ///
 /// # Errors
-/// When something can't be started, or the leads do not become Ready.
+/// When something can't be started, or the leads do not become Ready, and as [`policy::run`].
 pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     step(&format!(
         "Discovering {count} leads; the operator creates at most 20 objects a second"
     ));
     let mut platform = fast("10m");
     platform["leadDiscovery"] = json!({ "namespace": NAMESPACE });
-    let ground = ground("bench", programs, count, 500, platform).await?;
+    // The shortest: a create whose request a kill kept from leaving is made when it is over.
+    platform["createGrace"] = json!("1m");
+    let ground = ground("bench", programs, count, TASK, platform).await?;
     let log = ground.cluster.audit_log().context("an audit log")?;
     let mark = audit::end(&log)?;
     calls(ground.port, true).await?;
@@ -65,7 +71,7 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     for (endpoint, times) in calls(ground.port, true).await? {
         result(&format!("| platform: {endpoint} | {times} |"));
     }
-    Ok(())
+    policy::run(&ground, TASK, programs, operator).await
 }
 
 /// Waits until this many leads are Ready, and reports how far it is.
