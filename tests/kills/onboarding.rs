@@ -158,7 +158,7 @@ async fn conclude(world: &World, (deleted, its_tenant): &(String, String), began
     world.operator.check()?;
     evidence::write(
         "a_policy_makes_one_service_of_each_lead",
-        &json!({"kills": KILLS.len(), "leads": LEADS + OTHERS, "objects": objects.len(), "createsExecuted": seen.created(), "secondServices": wrong.second.len(), "mostInProgress": most, "inProgress": IN_PROGRESS, "seconds": began.elapsed().as_secs()}),
+        &json!({"kills": KILLS.len(), "selected": LEADS, "objects": objects.len(), "createsExecuted": seen.created(), "secondServices": wrong.second.len(), "mostInProgress": most, "inProgress": IN_PROGRESS, "seconds": began.elapsed().as_secs()}),
     )?;
     world.operator.forget();
     Ok(())

@@ -12,7 +12,7 @@ const BEGIN: &str = "<!-- cargo xtask evidence: begin -->";
 const END: &str = "<!-- cargo xtask evidence: end -->";
 
 /// The rows: a title, the file of counts, and a text. A name in braces is a number of the file.
-const ROWS: [(&str, &str, &str); 7] = [
+const ROWS: [(&str, &str, &str); 8] = [
     (
         "Stories: many faults, in some orders",
         "simulation",
@@ -42,6 +42,11 @@ const ROWS: [(&str, &str, &str); 7] = [
         "SIGKILL at random, 10 % lost answers, 5 % 5xx",
         "kills",
         "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/createsExecuted} creates executed for {random_kills_under_load/services} requested services, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
+    ),
+    (
+        "SIGKILL on both sides of each write of a LeadPolicy",
+        "kills",
+        "{a_policy_makes_one_service_of_each_lead/kills} kills while a policy makes services of {a_policy_makes_one_service_of_each_lead/selected} leads, {a_policy_makes_one_service_of_each_lead/createsExecuted} creates executed for {a_policy_makes_one_service_of_each_lead/objects} objects (one was deleted by a person); second services: {a_policy_makes_one_service_of_each_lead/secondServices}; most in progress at once: {a_policy_makes_one_service_of_each_lead/mostInProgress}, the limit is {a_policy_makes_one_service_of_each_lead/inProgress}",
     ),
     (
         "Objects of the flows, judged by Argo CD's Lua and by kstatus",
