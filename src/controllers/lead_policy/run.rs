@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::patch::{self, WriteError};
 use crate::cluster::record::{LEAD_POLICY_LABEL, requested};
-use crate::cluster::stores::KnownResource;
+use crate::cluster::stores::{KnownResource, key_of};
 use crate::controllers::beside;
 use crate::controllers::context::Context;
 use crate::controllers::events;
@@ -388,14 +388,15 @@ impl PolicyRun<'_> {
             return Wrote::Done;
         };
         if let Some(lead) = facts.lead(name) {
+            let lead = self.current(lead);
             let uid = self
                 .policy
                 .as_ref()
                 .and_then(|policy| policy.metadata.uid.clone());
-            let text = finished(lead, self.key.name(), uid.as_deref(), made);
+            let text = finished(&lead, self.key.name(), uid.as_deref(), made);
             if lead.annotations().get(ONBOARDED_BY) != Some(&text) {
                 memory.finishing(clock::now(), name);
-                match self.mark(lead, &text).await {
+                match self.mark(&lead, &text).await {
                     Ok(()) => rate::wait(self.rate).await,
                     Err(WriteError::NotFound) => {}
                     Err(error) => return self.not_finished(name, &error),
@@ -417,6 +418,20 @@ impl PolicyRun<'_> {
             Err(WriteError::NotFound) => Wrote::Done,
             Err(error) => self.not_finished(name, &error),
         }
+    }
+
+    /// The lead as it is stored by now, if its mark is still the one that was decided about: its status has often
+    /// changed since then, and the API server would refuse a write on condition of the older version.
+    fn current(&self, lead: &Arc<Lead>) -> Arc<Lead> {
+        let mark = |lead: &Lead| {
+            (
+                lead.metadata.uid.clone(),
+                lead.annotations().get(ONBOARDED_BY).cloned(),
+            )
+        };
+        let stored = self.context.cache.leads.of(&key_of(&**lead));
+        let same = stored.filter(|stored| mark(stored) == mark(lead));
+        same.unwrap_or_else(|| Arc::clone(lead))
     }
 
     fn not_finished(&self, name: &str, error: &WriteError) -> Wrote {

@@ -16,7 +16,7 @@ use crate::progress::{note, result, step};
 use crate::{build, trial};
 
 /// The policy's limit of services that are not Ready yet.
-const IN_PROGRESS: usize = 20;
+const IN_PROGRESS: usize = 5;
 /// How often the operator is killed.
 const KILLS: u64 = 10;
 

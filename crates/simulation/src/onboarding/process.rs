@@ -9,7 +9,7 @@ use oc_domain::time::{Duration, Time};
 
 use super::Rules;
 use super::view::View;
-use super::world::{LEADS, Mark, NAMES, POLICIES, POLICY_NAMES, World};
+use super::world::{LEADS, LeadObject, Mark, NAMES, POLICIES, POLICY_NAMES, World};
 
 /// One request to the API server.
 #[derive(Clone, Debug)]
@@ -20,8 +20,9 @@ pub enum Effect {
     Read(Mark, ServiceToCreate),
     /// Create the object of a lead.
     Create(ServiceToCreate),
-    /// Write that the object was created at that time, on condition of the Lead's version.
-    WriteMade(usize, u64, Time),
+    /// Write that the object was created at that time, on condition of the Lead's version: the one that the
+    /// decision has seen, or a newer one of the store with the same mark.
+    WriteMade(usize, Option<LeadObject>, Time),
     /// Take the finalizer off an object, on condition of its version.
     Release(usize, u64),
     /// Set the mode of an object to Apply, on condition of its version.
@@ -187,7 +188,14 @@ impl World {
         true
     }
 
-    fn send(&mut self, policy: usize, effect: Effect, fate: Fate, rules: &Rules) {
+    fn send(&mut self, policy: usize, mut effect: Effect, fate: Fate, rules: &Rules) {
+        if let Effect::WriteMade(slot, Some(seen), _) = &mut effect {
+            let mut stored = self.leads.at(self.process.seen[0]).iter();
+            let same = |lead: &&LeadObject| {
+                lead.slot == *slot && lead.created == seen.created && lead.mark == seen.mark
+            };
+            *seen = stored.find(same).unwrap_or(seen).clone();
+        }
         let now = self.process.clock(self.now);
         self.announce(policy, &effect, now);
         match fate {
@@ -306,8 +314,9 @@ impl World {
                 let slot = slot_of(&service.name);
                 self.create(slot, Some(policy), &service.short_name, rules.finalizer, applies)
             }
-            Effect::WriteMade(slot, version, at) => {
-                let done = is_lead(self, *slot, *version);
+            Effect::WriteMade(slot, seen, at) => {
+                let version = seen.as_ref().map_or(0, |lead| lead.version);
+                let done = is_lead(self, *slot, version);
                 if done {
                     self.note(|| format!("{} is marked as made", NAMES[*slot]));
                     self.change_lead(*slot, |lead| lead.mark = Mark::Made(policy, uid, *at));

@@ -213,7 +213,7 @@ impl View<'_> {
             Mark::Made(by, _, at) => by == policy && at == made,
             _ => false,
         };
-        let write = Effect::WriteMade(slot, self.lead_version(name), made);
+        let write = Effect::WriteMade(slot, lead.cloned(), made);
         let release = Effect::Release(slot, self.service_version(name));
         let held = self
             .services
