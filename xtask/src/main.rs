@@ -35,7 +35,8 @@ enum Command {
     /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, flows and
     /// kills on a real API server
     Test(testing::Settings),
-    /// Measure time to Ready, calls, writes, memory and CPU for many services, and the cost of idling
+    /// Measure time to Ready, calls, writes, memory and CPU for many services, then at rest and after a
+    /// restart
     Bench(bench::Settings),
     /// Measure an outage of the platform with many services: calls and writes while it lasts, and the order
     /// in which they recover

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use control_plane::audit;
 use kube::Api;
 use kube::api::ListParams;
@@ -10,7 +10,7 @@ use oc_api::Lead;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ground, NAMESPACE, calls, fast, ground, per_object, policy, usage};
+use super::{Ground, NAMESPACE, calls, fast, ground, per_object, policy, usage, writes};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
@@ -31,18 +31,17 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     // The shortest: a create whose request a kill kept from leaving is made when it is over.
     platform["createGrace"] = json!("1m");
     let ground = ground("bench", programs, count, TASK, platform).await?;
-    let log = ground.cluster.audit_log().context("an audit log")?;
-    let mark = audit::end(&log)?;
+    let mark = audit::end(&ground.audit_log()?)?;
     calls(ground.port, true).await?;
     let begun = Instant::now();
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     // The first list waits for the connection, and no object exists yet.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let before = usage(operator.id())?;
+    let before = usage::of(operator.id())?;
     all_discovered(&ground, count).await?;
     let took = begun.elapsed();
     operator.check()?;
-    let used = usage(operator.id())?;
+    let used = usage::of(operator.id())?;
     result(&format!("\n| {count} leads | |\n|---|---|"));
     result(&format!(
         "| all discovered and Ready after | {:.1} s |",
@@ -61,11 +60,7 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
         used.resident, used.peak
     ));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let writes: Vec<_> = audit::since(&log, mark)?
-        .into_iter()
-        .filter(audit::Request::writes)
-        .collect();
-    for ((verb, resource), times) in audit::count(&writes, "oc-essentials-operator") {
+    for ((verb, resource), times) in audit::count(&writes(&ground, mark)?, "oc-essentials-operator") {
         per_object(&format!("API server: {verb} {resource}"), times as u64, count);
     }
     for (endpoint, times) in calls(ground.port, true).await? {

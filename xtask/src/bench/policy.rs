@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use control_plane::{Running, audit, manifests};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -11,7 +11,7 @@ use oc_api::{Lead, OcEssentialService};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Ground, NAMESPACE, is_ready, per_object};
+use super::{Ground, NAMESPACE, is_ready, per_object, writes};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
@@ -42,8 +42,7 @@ pub async fn run(ground: &Ground, task: u64, programs: &build::Programs, operato
             "limits": {"inProgress": IN_PROGRESS, "perDay": 10_000},
         },
     });
-    let log = ground.cluster.audit_log().context("an audit log")?;
-    let mark = audit::end(&log)?;
+    let mark = audit::end(&ground.audit_log()?)?;
     let begun = Instant::now();
     manifests::apply_all(&ground.client, &policy.to_string()).await?;
     let (mut operator, made_at_kills) = killed(ground, programs, operator).await?;
@@ -74,11 +73,7 @@ pub async fn run(ground: &Ground, task: u64, programs: &build::Programs, operato
     result(&format!(
         "| most in progress at once, as the simulator saw it | {most}; the limit is {IN_PROGRESS} |"
     ));
-    let writes: Vec<_> = audit::since(&log, mark)?
-        .into_iter()
-        .filter(audit::Request::writes)
-        .collect();
-    for ((verb, resource), times) in audit::count(&writes, "oc-essentials-operator") {
+    for ((verb, resource), times) in audit::count(&writes(ground, mark)?, "oc-essentials-operator") {
         per_object(&format!("API server: {verb} {resource}"), times as u64, count);
     }
     Ok(())

@@ -1,0 +1,127 @@
+//! Measures what a program costs when all services are Ready: at rest, and after a restart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use control_plane::{Running, audit};
+
+use super::contender::Contender;
+use super::usage::{self, Usage};
+use super::{Ground, calls, writes};
+use crate::progress::{note, result};
+
+/// How long after the last service is Ready the program counts as idle.
+const SETTLED: Duration = Duration::from_secs(20);
+/// How long its requests are counted after a restart.
+const RESTARTED: Duration = Duration::from_secs(10);
+
+/// Leaves the program idle, measures it for some seconds, and prints the result. Returns what it had used at
+/// the begin.
+///
+/// # Errors
+/// When the program ends.
+pub async fn idle(ground: &Ground, running: &mut Running, seconds: u64) -> Result<Usage> {
+    note(&format!(
+        "at rest: {} s to settle, and {seconds} s with observeInterval {}",
+        SETTLED.as_secs(),
+        super::INTERVAL
+    ));
+    tokio::time::sleep(SETTLED).await;
+    running.check()?;
+    let begin = usage::of(running.id())?;
+    calls(ground.port, true).await?;
+    let mark = audit::end(&ground.audit_log()?)?;
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    running.check()?;
+    let spent = usage::of(running.id())?.cpu - begin.cpu;
+    let called = calls(ground.port, true).await?;
+    memory("at rest", &begin);
+    result(&format!(
+        "| at rest for {seconds} s: CPU | {} ms |",
+        spent.as_millis()
+    ));
+    result(&format!(
+        "| at rest: CPU per list of the services | {} |",
+        per_list(spent, &called)
+    ));
+    requests("at rest", writes(ground, mark)?.len(), &called);
+    Ok(begin)
+}
+
+/// Kills the program, starts it again, and prints what that costs in the first seconds.
+///
+/// # Errors
+/// When it has ended by itself, or can't be started again.
+pub async fn restart(ground: &Ground, mut running: Running, contender: &Contender<'_>) -> Result<()> {
+    ensure!(running.kill(), "it ended by itself");
+    let mark = audit::end(&ground.audit_log()?)?;
+    calls(ground.port, true).await?;
+    let mut running = contender.start(ground)?;
+    tokio::time::sleep(RESTARTED).await;
+    running.check()?;
+    let when = format!("{} s after a restart", RESTARTED.as_secs());
+    memory(&when, &usage::of(running.id())?);
+    requests(
+        &when,
+        writes(ground, mark)?.len(),
+        &calls(ground.port, false).await?,
+    );
+    Ok(())
+}
+
+fn memory(when: &str, used: &Usage) {
+    result(&format!(
+        "| {when}: memory | {:.1} MiB own, {:.1} MiB resident |",
+        used.own, used.resident
+    ));
+}
+
+fn requests(when: &str, writes: usize, called: &BTreeMap<String, u64>) {
+    result(&format!("| {when}: writes to the API server | {writes} |"));
+    for (endpoint, times) in called {
+        result(&format!("| {when}: platform: {endpoint} | {times} |"));
+    }
+}
+
+/// The CPU time for each list of the services. One round of the operator is one such list and one of the
+/// leads, whose pages are a call each.
+fn per_list(spent: Duration, called: &BTreeMap<String, u64>) -> String {
+    let lists: u64 = ["services.list", "services.listV2"]
+        .iter()
+        .filter_map(|endpoint| called.get(*endpoint))
+        .sum();
+    if lists == 0 {
+        return "no list in this time".to_owned();
+    }
+    format!(
+        "{:.0} ms; lists: {lists}",
+        spent.as_secs_f64() * 1000.0 / lists as f64
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_is_one_list_of_the_services() {
+        let spent = Duration::from_millis(90);
+        let called = |counts: &[(&str, u64)]| {
+            let counts = counts
+                .iter()
+                .map(|(endpoint, times)| ((*endpoint).to_owned(), *times));
+            per_list(spent, &counts.collect())
+        };
+        assert_eq!(
+            called(&[
+                ("leads.list", 30),
+                ("services.list", 2),
+                ("services.listV2", 1),
+                ("token", 5)
+            ]),
+            "30 ms; lists: 3"
+        );
+        assert_eq!(called(&[("leads.list", 3)]), "no list in this time");
+    }
+}
