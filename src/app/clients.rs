@@ -10,13 +10,13 @@ use anyhow::Context as _;
 use http::Uri;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
-use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use tower::Service;
 use tower::filter::FilterLayer;
 use tower::layer::layer_fn;
 use tower::limit::ConcurrencyLimitLayer;
 
+use crate::app::connections;
 use crate::cli;
 use crate::cli::Settings;
 use crate::cluster::election;
@@ -101,13 +101,13 @@ impl Clients {
         config.read_timeout = Some(Duration::from_secs(300));
         let address = config.cluster_url.clone();
         let unusable = "can't use the API server's address or credentials";
-        let for_lease = ClientBuilder::try_from(config.clone())
+        let for_lease = connections::builder(&config)
             .context(unusable)?
             .with_layer(&layer_fn(Timed))
             .with_layer(calls)
             .build();
         Ok(Self {
-            client: fenced(config, leadership.clone(), calls).context(unusable)?,
+            client: fenced(&config, leadership.clone(), calls).context(unusable)?,
             for_lease,
             address,
         })
@@ -325,14 +325,14 @@ where
 
 /// A client that limits its requests and, unless this replica leads, lets only reads pass. Leadership is
 /// checked when a request leaves, after it has waited for its turn.
-fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Client, kube::Error> {
+fn fenced(config: &Config, leadership: Leadership, calls: &ApiCalls) -> Result<Client, kube::Error> {
     let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
         if request.method() != http::Method::GET {
             leadership.may_change().map_err(|trouble| trouble.message)?;
         }
         Ok::<_, String>(request)
     });
-    Ok(ClientBuilder::try_from(config)?
+    Ok(connections::builder(config)?
         .with_layer(&layer_fn(Timed))
         .with_layer(calls)
         .with_layer(&writes_of_the_leader)
@@ -351,7 +351,7 @@ mod tests {
     async fn read_and_write(leadership: Leadership) -> [bool; 2] {
         let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
         config.default_retry = false;
-        let leads = Api::<Lead>::namespaced(fenced(config, leadership, &ApiCalls::default()).unwrap(), "a");
+        let leads = Api::<Lead>::namespaced(fenced(&config, leadership, &ApiCalls::default()).unwrap(), "a");
         let patch = kube::api::Patch::Merge(serde_json::json!({}));
         let errors = [
             leads.get("a").await.unwrap_err(),

@@ -1,6 +1,7 @@
 //! Assembles the operator, holds every task in one set, and ends when one of them ends.
 
 mod clients;
+mod connections;
 mod identity;
 mod watches;
 

@@ -9,6 +9,14 @@ use crate::error::Error;
 use crate::settings::{ClientSettings, is_local};
 use crate::tls;
 
+/// How many idle connections are kept for reads, as many as the default budget has calls in flight. A
+/// connection that has read a long list has a buffer of 100 KiB and more.
+const IDLE_CONNECTIONS: usize = 4;
+
+/// How long an idle connection is kept: from one look at a task to the next, and not from one observation to
+/// the next.
+const IDLE: Duration = Duration::from_secs(15);
+
 /// The HTTP clients, by address and kind of call.
 ///
 /// Calls to a local address never use a proxy: they may be plain HTTP, and a proxy would see the token and
@@ -74,9 +82,8 @@ impl Http {
         if near {
             builder = builder.no_proxy();
         }
-        if change {
-            builder = builder.pool_max_idle_per_host(0);
-        }
+        let idle = if change { 0 } else { IDLE_CONNECTIONS };
+        builder = builder.pool_max_idle_per_host(idle).pool_idle_timeout(IDLE);
         if !self.roots.is_empty() {
             builder = builder.tls_certs_merge(self.roots.clone());
         }
