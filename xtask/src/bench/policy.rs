@@ -45,7 +45,8 @@ pub async fn run(ground: &Ground, task: u64, programs: &build::Programs, operato
     let mark = audit::end(&ground.audit_log()?)?;
     let begun = Instant::now();
     manifests::apply_all(&ground.client, &policy.to_string()).await?;
-    let (mut operator, made_at_kills) = killed(ground, programs, operator).await?;
+    let most_life = Duration::from_millis(15) * count;
+    let (mut operator, made_at_kills) = killed(ground, programs, operator, most_life).await?;
     all_ready(ground, count).await?;
     let took = begun.elapsed();
     operator.check()?;
@@ -95,16 +96,18 @@ async fn belgian(ground: &Ground) -> Result<BTreeSet<String>> {
     Ok(from_belgium.map(ResourceExt::name_any).collect())
 }
 
-/// Kills the operator at uneven moments, each time with services under way. Returns the last one, and how many
-/// service objects existed at each kill.
+/// Kills the operator at uneven moments, each time with services under way. It lives at most so long between
+/// two of them. Returns the last one, and how many service objects existed at each kill.
 async fn killed(
     ground: &Ground,
     programs: &build::Programs,
     mut operator: Running,
+    most_life: Duration,
 ) -> Result<(Running, Vec<usize>)> {
     let mut made = Vec::new();
     for number in 1..=KILLS {
-        tokio::time::sleep(Duration::from_millis(4_000 + number * 7_919 % 9_000)).await;
+        let life = Duration::from_millis(4_000 + number * 7_919 % 9_000).min(most_life);
+        tokio::time::sleep(life).await;
         ensure!(operator.kill(), "the operator ended by itself");
         let objects = services(ground).await?;
         ensure!(
