@@ -32,7 +32,7 @@ use crate::telemetry::metrics::ApiCalls;
 /// How many requests to the API server run at once. Each has its own connection (kube speaks HTTP/1.1), and a
 /// connection costs memory on both sides; more of them make the API server no faster. A watch counts only
 /// until its response begins.
-const REQUESTS_AT_ONCE: usize = 24;
+const REQUESTS_AT_ONCE: usize = 16;
 
 /// How the first requests are retried. The process retries by itself because Kubernetes backs off for minutes
 /// when it restarts a process that keeps ending; that would be late when the API server is back.

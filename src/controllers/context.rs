@@ -30,7 +30,7 @@ use oc_api::LivePlatform;
 
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server,
 /// which accepts fewer requests than that at once.
-const PASSES_PER_PLATFORM: usize = 64;
+const PASSES_PER_PLATFORM: usize = 48;
 
 /// The configuration of this process.
 #[derive(Clone, Debug, Default)]
