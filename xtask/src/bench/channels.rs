@@ -11,7 +11,7 @@ use oc_api::Lead;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{AT_ONCE, Ground, NAMESPACE, all_ready, apply, ground, tenant};
+use super::{AT_ONCE, Ground, NAMESPACE, all_ready, apply, calls, ground, tenant};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
@@ -29,11 +29,11 @@ const LIMIT: usize = 300;
 /// When something can't be started, or does not become Ready; and when the platform's limit was exceeded.
 pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     step(&format!(
-        "Creating {SERVICES} services, with the default budget of calls"
+        "Creating {SERVICES} services on a platform with {count} other leads, with the default budget of calls"
     ));
-    let (.., alone) = created(0, programs).await?;
-    step(&format!("The same beside {count} leads that want a channel"));
-    let (ground, _operator, beside) = created(count, programs).await?;
+    let (.., alone) = created(count, false, programs).await?;
+    step(&format!("The same while the {count} leads want a channel"));
+    let (ground, _operator, beside) = created(count, true, programs).await?;
     let waiting = count as usize - assigned(&ground).await?.len();
     let begun = Instant::now();
     while assigned(&ground).await?.len() < count as usize {
@@ -77,9 +77,13 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     Ok(())
 }
 
-/// Applies the services, and as many leads with a channel, at the same time. Returns how long it takes until
-/// all services are Ready.
-async fn created(leads: u32, programs: &build::Programs) -> Result<(Ground, Running, Duration)> {
+/// Applies the services, and at the same time objects for the other leads that want a channel, if they are
+/// wanted. Returns how long it takes until all services are Ready.
+async fn created(
+    leads: u32,
+    wanted_too: bool,
+    programs: &build::Programs,
+) -> Result<(Ground, Running, Duration)> {
     let platform = json!({"observeInterval": "10m"});
     let ground = ground("bench", programs, SERVICES + leads, 2000, platform).await?;
     let url = format!("http://127.0.0.1:{}/simulator/channels", ground.port);
@@ -92,14 +96,19 @@ async fn created(leads: u32, programs: &build::Programs) -> Result<(Ground, Runn
         .error_for_status()?;
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     tokio::time::sleep(Duration::from_secs(3)).await;
+    calls(ground.port, true).await?;
     let begun = Instant::now();
     let ready = async {
         apply(&ground.client, 0..SERVICES).await?;
         all_ready(&ground.client, SERVICES, Duration::from_secs(600)).await?;
         anyhow::Ok(begun.elapsed())
     };
-    let (took, ()) = tokio::try_join!(ready, wanted(&ground, SERVICES..SERVICES + leads))?;
+    let with_channel = if wanted_too { leads } else { 0 };
+    let (took, ()) = tokio::try_join!(ready, wanted(&ground, SERVICES..SERVICES + with_channel))?;
     operator.check()?;
+    for (endpoint, times) in calls(ground.port, true).await? {
+        note(&format!("{endpoint}: {times} calls"));
+    }
     note(&format!(
         "all {SERVICES} services are Ready after {:.1} s",
         took.as_secs_f64()
