@@ -119,7 +119,7 @@ async fn services(world: &World) -> Result<Vec<OcEssentialService>> {
     Ok(world.api::<OcEssentialService>().list(&ListParams::default()).await?.items)
 }
 
-/// Each service object, which of its kind it is, and its tenant's lead.
+/// The name and the uid of each service object.
 async fn objects(world: &World) -> Result<BTreeSet<(String, Option<String>)>> {
     Ok(services(world).await?.iter().map(|object| (object.name_any(), object.uid())).collect())
 }
