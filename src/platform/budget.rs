@@ -143,7 +143,7 @@ impl Room {
             rate: RateLimiter::direct(quota),
             in_flight: Arc::new(Semaphore::new(in_flight)),
             places: Arc::new(Semaphore::new(PLACES * in_flight)),
-            channels: ChannelLine::default(),
+            channels: ChannelLine::new(limits.per_second),
             limits,
         })
     }
@@ -371,8 +371,8 @@ impl Budget {
         self.room.channels.enter(tenant)
     }
 
-    /// Changes the channel of a tenant's lead, whose turn it is. Few such calls wait among the others, so that
-    /// these are made as soon as without them.
+    /// Changes the channel of a tenant's lead, whose turn it is. Such calls have a limit of their own, and few
+    /// are in flight, so that the others are made as soon as without them.
     ///
     /// # Errors
     /// As [`Budget::change`].
@@ -388,7 +388,10 @@ impl Budget {
         let Ok(Ok(_place)) = place else {
             return Err(CallError::LeftAlone(line.late(tenant)));
         };
-        self.turn().await?.change_channel(leadership, call).await
+        let entered = self.enter()?;
+        let in_flight = Arc::clone(&self.room.in_flight).acquire_owned();
+        let permit = Permit::of(entered, self.in_line(in_flight).await?);
+        permit.change_channel(leadership, call).await
     }
 
     /// Waits until there is room for one call.

@@ -2,8 +2,8 @@
 //!
 //! The platform allows 300 channel assignments a minute, counted over all its users (platform-facts.md 1.4).
 //! That removals count too is an assumption. A thousand of them must neither exceed that nor hold up anything
-//! else: a change whose turn has not come leaves its pass and comes back, and few at once wait among the
-//! other calls. Turns come in batches, because each of these passes reads the list of leads first: those that
+//! else: a change whose turn has not come leaves its pass and comes back, few at once are in flight, and they
+//! do not count for the other calls' limit. Turns come in batches, because each of these passes reads the list of leads first: those that
 //! come together share one read.
 
 use std::collections::HashMap;
@@ -25,16 +25,16 @@ use crate::runtime::clock;
 /// Changes that can be made at once after a pause. Together with a minute's [`RATE`] they make 300.
 const BURST: NonZeroU32 = NonZeroU32::new(45).unwrap();
 
-/// Changes a minute.
+/// Changes a minute, at most.
 const RATE: NonZeroU32 = NonZeroU32::new(255).unwrap();
 
 /// How far the batches are apart, in milliseconds.
 const EACH: i64 = 10_000;
 
-/// Changes in a batch: a little less than what [`RATE`] allows in the time between two.
-const BATCH: u32 = 42;
+/// Batches a minute.
+const BATCHES: u32 = 6;
 
-/// How many channel changes wait among the other calls of the platform.
+/// How many channel changes are in flight.
 const PLACES: usize = 2;
 
 /// How long the line is closed if the platform throttles it and does not say for how long.
@@ -44,25 +44,31 @@ const REST: Duration = Duration::from_secs(60);
 pub struct ChannelLine {
     rate: DefaultDirectRateLimiter,
     turns: Mutex<Turns>,
-    /// The places of this line among the other calls.
+    /// The places of this line among the calls in flight.
     pub places: Arc<Semaphore>,
 }
 
-fn quota() -> Quota {
-    Quota::per_minute(RATE).allow_burst(BURST)
+/// Changes a minute, on a platform that takes so many other calls a second: half as many as those, and no more
+/// than [`RATE`]. Whoever allows few calls is not surprised by many.
+fn rate(per_second: u32) -> NonZeroU32 {
+    NonZeroU32::new(per_second.saturating_mul(30)).map_or(NonZeroU32::MIN, |half| half.min(RATE))
 }
 
-impl Default for ChannelLine {
-    fn default() -> Self {
-        Self {
-            rate: RateLimiter::direct(quota()),
-            turns: Mutex::default(),
-            places: Arc::new(Semaphore::new(PLACES)),
-        }
-    }
+fn quota(rate: NonZeroU32) -> Quota {
+    Quota::per_minute(rate).allow_burst(BURST.min(rate))
 }
 
 impl ChannelLine {
+    /// Creates a line in which nobody waits.
+    pub fn new(per_second: u32) -> Self {
+        let rate = rate(per_second);
+        Self {
+            rate: RateLimiter::direct(quota(rate)),
+            turns: Mutex::new(Turns::new(rate)),
+            places: Arc::new(Semaphore::new(PLACES)),
+        }
+    }
+
     /// Takes the turn of a tenant's lead.
     ///
     /// # Errors
@@ -101,8 +107,10 @@ fn in_line(wait: Duration) -> Trouble {
 }
 
 /// Whose turn comes when.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turns {
+    /// Changes in a batch: no more than the rate allows in the time between two.
+    size: u32,
     closed: Option<(Time, Trouble)>,
     /// The last batch that has turns, and how many.
     batch: Option<(Time, u32)>,
@@ -110,6 +118,15 @@ struct Turns {
 }
 
 impl Turns {
+    fn new(rate: NonZeroU32) -> Self {
+        Self {
+            size: (rate.get() / BATCHES).max(1),
+            closed: None,
+            batch: None,
+            promised: HashMap::new(),
+        }
+    }
+
     /// As [`ChannelLine::enter`]. `check` takes a turn at the rate, or says how long there is none.
     fn enter(
         &mut self,
@@ -145,7 +162,7 @@ impl Turns {
     fn next(&mut self, earliest: Time, tenant: &TenantId) -> Time {
         let first = Time((earliest.0 / EACH + 1) * EACH);
         let (at, taken) = match self.batch {
-            Some((batch, taken)) if batch >= first && taken < BATCH => (batch, taken + 1),
+            Some((batch, taken)) if batch >= first && taken < self.size => (batch, taken + 1),
             Some((batch, _)) if batch >= first => (Time(batch.0 + EACH), 1),
             _ => (first, 1),
         };
@@ -183,8 +200,8 @@ mod tests {
     /// when each got its turn, and how often it came.
     fn play(wanted: &[u64]) -> (Vec<Time>, Vec<usize>) {
         let clock = FakeRelativeClock::default();
-        let rate = RateLimiter::direct_with_clock(quota(), clock.clone());
-        let (mut turns, mut last) = (Turns::default(), Time(0));
+        let rate = RateLimiter::direct_with_clock(quota(RATE), clock.clone());
+        let (mut turns, mut last) = (Turns::new(RATE), Time(0));
         let mut coming: BTreeMap<(Time, usize), usize> = BTreeMap::new();
         for (lead, first) in wanted.iter().enumerate() {
             coming.insert((Time(i64::try_from(*first).unwrap()), lead), lead);
@@ -250,8 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn who_allows_few_calls_gets_few_changes() {
+        let of = |per_second| (rate(per_second).get(), Turns::new(rate(per_second)).size);
+        assert_eq!(
+            [0, 1, 2, 10, 1000].map(of),
+            [(1, 1), (30, 5), (60, 10), (255, 42), (255, 42)]
+        );
+    }
+
+    #[test]
     fn one_that_comes_before_its_turn_keeps_it() {
-        let mut turns = Turns::default();
+        let mut turns = Turns::new(RATE);
         let first = turns.next(Time(0), &tenant(1));
         for early in [0, 1, 9_999] {
             let told = turns
@@ -265,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_throttled_line_is_closed_for_as_long_as_the_platform_asks() {
-        let mut turns = Turns::default();
+        let mut turns = Turns::new(RATE);
         let asked = |seconds| Trouble {
             retry_after: seconds,
             ..Trouble::new(Reason::Throttled, "Too many requests.")

@@ -222,7 +222,8 @@ pub enum NamespacesFrom {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
-    /// Sustained requests per second, 1 to 1000. Default: 10.
+    /// Sustained requests per second, 1 to 1000. Default: 10. Changes of channels come on top: they have the
+    /// platform's own limit of 300 a minute, and are at most half as many.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
     pub per_second: u32,

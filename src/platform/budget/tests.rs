@@ -342,3 +342,23 @@ async fn few_channel_changes_are_ahead_of_anything_else() {
         "{order:?}"
     );
 }
+
+/// Without a call left in the second, a channel change is made at once: it counts for another limit.
+#[tokio::test]
+async fn a_channel_change_takes_no_call_from_the_others() {
+    let limits = Limits {
+        per_second: 1,
+        burst: 1,
+        in_flight: 4,
+    };
+    let budget = Budget::new(limits, |_| {});
+    let leads = Leadership::without_election();
+    budget.call(async { Ok(()) }).await.unwrap();
+    let tenant = tenant(1);
+    let channel = budget.change_channel(&tenant, &leads, async { Ok(()) });
+    tokio::select! {
+        biased;
+        read = budget.call(async { Ok(()) }) => panic!("the read was first: {}", read.is_ok()),
+        channel = channel => assert!(channel.is_ok()),
+    }
+}

@@ -32,9 +32,13 @@ impl LeadCase<'_> {
             (Some(wanted), _) => lead.channel != Some(wanted) && active,
             (None, assigned) => assigned.is_some() && lead.channel == assigned,
         };
-        if differs && self.facts.leads.since(self.facts.pass_started).is_none() {
-            // A list older than our last change would make us request the change twice.
-            let since = self.facts.pass_started;
+        // A list older than our last change would make us request the change twice. Without a change of ours, one
+        // that is a few seconds old will do: a thousand leads that wait for their turn share it.
+        let since = match self.record.assigned_channel {
+            None if !self.facts.retry_now => self.facts.pass_started - timing::CREATE_LOOK,
+            _ => self.facts.pass_started,
+        };
+        if differs && self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "does the channel still differ");
         }
         match (desired.channel, self.record.assigned_channel) {

@@ -367,6 +367,25 @@ fn channels() {
     }
 }
 
+/// How old the list may be by which the channel differs: a few seconds, unless this object had assigned one, or a person asks.
+#[test]
+fn the_list_before_a_channel_is_changed() {
+    let assigned = |channel| Record { assigned_channel: channel, ..Record::default() };
+    let table = [
+        (9, assigned(None), false, "ask assign"),
+        (11, assigned(None), false, "look leads"),
+        (1, assigned(None), true, "look leads"),
+        (1, assigned(Some(7)), false, "look leads"),
+        (0, assigned(Some(7)), false, "ask assign"),
+    ];
+    let target = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
+    for (ago, record, retry_now, expected) in table {
+        let leads = Fact::Known { value: whole(vec![lead()]), at: NOW - secs(ago) };
+        let decision = run(&target, &record, &Facts { leads, retry_now, ..shown(lead()) });
+        assert_eq!(short(&decision.step), expected, "{ago} s, {:?}", record.assigned_channel);
+    }
+}
+
 /// The channel is read before the first assignment to it, as far as it can be read. That there is none is reported only from a read of this pass.
 #[test]
 fn a_channel_that_does_not_exist() {
