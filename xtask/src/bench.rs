@@ -7,6 +7,7 @@ mod channels;
 mod contender;
 mod discovery;
 mod figures;
+mod heap;
 mod picture;
 mod policy;
 mod rest;
@@ -67,6 +68,9 @@ pub struct Settings {
     /// Write a picture (SVG) of CPU and memory per service for each number of services into this file
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// Run the operator under heaptrack, which slows it down, and print where its memory is
+    #[arg(long)]
+    heap: bool,
     /// Measure instead the discovery of this many leads, and a policy that makes services of a tenth of them
     /// while the operator is killed ten times
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "rest_seconds", "task", "grace", "against", "picture"])]
@@ -103,21 +107,28 @@ async fn measure(settings: &Settings) -> Result<bool> {
     step("Building the operator and the simulated platform in release mode");
     let mut programs = build::programs(true)?;
     if let Some(operator) = control_plane::operator_of_image()? {
+        // heaptrack can't be loaded into a static program.
+        ensure!(
+            !settings.heap,
+            "--heap needs the program of this build: unset OPERATORCONNECT_IMAGE_ROOT"
+        );
         note(&format!(
             "using the operator of the image: {}",
             operator.display()
         ));
         programs.operator = operator;
     }
-    if let Some(leads) = settings.leads {
-        discovery::run(leads, &programs).await?;
-        return Ok(true);
+    let heap = settings.heap.then(heap::Heap::new).transpose()?;
+    if let Some(heap) = &heap {
+        programs.operator = heap.wrap(&programs.operator)?;
     }
-    if let Some(channels) = settings.channels {
-        channels::run(channels, &programs).await?;
-        return Ok(true);
-    }
-    sizes(settings, &programs).await
+    let done = match (settings.leads, settings.channels) {
+        (Some(leads), _) => discovery::run(leads, &programs).await.map(|()| true),
+        (None, Some(channels)) => channels::run(channels, &programs).await.map(|()| true),
+        (None, None) => sizes(settings, &programs).await,
+    }?;
+    heap.map_or(Ok(()), |heap| heap.print())?;
+    Ok(done)
 }
 
 /// Measures each number of services. Returns whether the program of `--against` got through all of them.

@@ -11,7 +11,11 @@ use crate::build;
 use crate::progress::{note, result, step};
 
 /// Where Debian and others put heaptrack's parts.
-const FOLDERS: [&str; 3] = ["/usr/lib/heaptrack", "/usr/lib64/heaptrack", "/usr/local/lib/heaptrack"];
+const FOLDERS: [&str; 3] = [
+    "/usr/lib/heaptrack",
+    "/usr/lib64/heaptrack",
+    "/usr/local/lib/heaptrack",
+];
 
 /// How many places are printed of each list.
 const PLACES: usize = 15;
@@ -57,7 +61,7 @@ impl Heap {
             "#!/bin/sh\nexport LD_PRELOAD='{}' DUMP_HEAPTRACK_OUTPUT=\"{}/raw.$$\"\nexec '{}' \"$@\"\n",
             self.parts.join("libheaptrack_preload.so").display(),
             self.folder.display(),
-            program.display()
+            std::path::absolute(program)?.display()
         );
         let path = self.folder.join("operator");
         std::fs::write(&path, script)?;
@@ -71,6 +75,39 @@ impl Heap {
     /// When there is no process, or heaptrack can't read what it has written.
     pub fn print(&self) -> Result<()> {
         step("Reading what heaptrack has written");
+        let data = self.interpreted()?;
+        note(&format!("{} can be opened with heaptrack_gui", data.display()));
+        let read = Command::new("heaptrack_print")
+            .arg("--file")
+            .arg(&data)
+            .args(["--print-allocators=0", "--print-temporary=0", "--print-peaks=1"])
+            .args(["--print-leaks=1", "--peak-limit=40", "--sub-peak-limit=40"])
+            .output()
+            .context("can't run heaptrack_print")?;
+        ensure!(read.status.success(), "heaptrack_print: {}", read.status);
+        let text = String::from_utf8_lossy(&read.stdout);
+        for (title, word) in [
+            ("at its peak", "consumed over"),
+            ("when it was stopped", "leaked over"),
+        ] {
+            result(&format!("\n| Memory {title} | Where |\n|---|---|"));
+            for place in places(&text, word).into_iter().take(PLACES) {
+                result(&format!(
+                    "| {:.0} KB in {} | {} |",
+                    place.bytes / 1000.0,
+                    place.calls,
+                    place.functions
+                ));
+            }
+        }
+        for line in text.lines().rev().take(8).filter(|line| line.contains(": ")) {
+            note(line);
+        }
+        Ok(())
+    }
+
+    /// What the first process has left, in the form that can be read.
+    fn interpreted(&self) -> Result<PathBuf> {
         let mut raw: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -88,26 +125,7 @@ impl Heap {
             .status()
             .context("can't run heaptrack_interpret")?;
         ensure!(interpreter.success(), "heaptrack_interpret: {interpreter}");
-        let read = Command::new("heaptrack_print")
-            .arg("--file")
-            .arg(&data)
-            .args(["--print-allocators", "0", "--print-temporary", "0", "--print-peaks", "1", "--print-leaks", "1"])
-            .args(["--peak-limit", "40", "--sub-peak-limit", "40"])
-            .output()
-            .context("can't run heaptrack_print")?;
-        ensure!(read.status.success(), "heaptrack_print: {}", read.status);
-        let text = String::from_utf8_lossy(&read.stdout);
-        note(&format!("{} can be opened with heaptrack_gui", data.display()));
-        for (title, word) in [("at its peak", "consumed over"), ("when it was stopped", "leaked over")] {
-            result(&format!("\n| Memory {title} | Where |\n|---|---|"));
-            for place in places(&text, word).into_iter().take(PLACES) {
-                result(&format!("| {:.0} KB in {} | {} |", place.bytes / 1000.0, place.calls, place.functions));
-            }
-        }
-        for line in text.lines().rev().take(8).filter(|line| line.contains(": ")) {
-            note(line);
-        }
-        Ok(())
+        Ok(data)
     }
 }
 
@@ -136,14 +154,22 @@ fn places(text: &str, word: &str) -> Vec<Place> {
                 Some(at) if told < FUNCTIONS && !PASSED_OVER.iter().any(|passed| at.contains(passed)) => {
                     let mut parts = at.rsplit('/');
                     let (file, folder) = (parts.next().unwrap_or(at), parts.next().unwrap_or_default());
-                    let _written = write!(functions, "{}{name} ({folder}/{file})", if told == 0 { "" } else { " < " });
+                    let _written = write!(
+                        functions,
+                        "{}{name} ({folder}/{file})",
+                        if told == 0 { "" } else { " < " }
+                    );
                     told += 1;
                 }
                 Some(_) => {}
                 None => name = inner.trim(),
             }
         }
-        places.push(Place { bytes, calls, functions });
+        places.push(Place {
+            bytes,
+            calls,
+            functions,
+        });
     }
     places.sort_by(|one, other| other.bytes.total_cmp(&one.bytes));
     places
@@ -151,7 +177,10 @@ fn places(text: &str, word: &str) -> Vec<Place> {
 
 fn heading(line: &str, word: &str) -> Option<(f64, u64)> {
     let (size, rest) = line.split_once(' ')?;
-    let calls = rest.strip_prefix(word)?.trim_start().strip_suffix(" calls from:")?;
+    let calls = rest
+        .strip_prefix(word)?
+        .trim_start()
+        .strip_suffix(" calls from:")?;
     let digits = size.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit = match size.strip_prefix(digits)? {
         "G" => 1e9,
@@ -179,13 +208,19 @@ mod tests {
             7B leaked over 1 calls from:\n    \
                 once\n      at /x/src/main.rs:1\n";
         let peak = places(text, "consumed over");
-        let told: Vec<(f64, u64, &str)> =
-            peak.iter().map(|place| (place.bytes, place.calls, place.functions.as_str())).collect();
+        let told: Vec<(f64, u64, &str)> = peak
+            .iter()
+            .map(|place| (place.bytes, place.calls, place.functions.as_str()))
+            .collect();
         assert_eq!(
             told,
             [
                 (1_200_000.0, 40, "list (platform/list.rs:7)"),
-                (12_000.0, 3, "said<> (controllers/object.rs:128) < pass (controllers/customer.rs:497)"),
+                (
+                    12_000.0,
+                    3,
+                    "said<> (controllers/object.rs:128) < pass (controllers/customer.rs:497)"
+                ),
             ]
         );
         assert_eq!(places(text, "leaked over").len(), 1);
