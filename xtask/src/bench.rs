@@ -50,9 +50,13 @@ pub struct Settings {
     /// createGrace of the LivePlatform, such as 1m [default: the default of its schema]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
-    /// Measure this program too, each time after the operator and on a fresh API server
+    /// Measure this program too, each time after the operator and on a fresh API server: a command, or
+    /// controller-runtime for the operator in bench/controller-runtime
     ///
-    /// It takes the operator's place: it converts the leads of the same OcEssentialService objects, in the
+    /// controller-runtime is an operator in Go on sigs.k8s.io/controller-runtime, which does only the main job.
+    /// It is built first.
+    ///
+    /// A command takes the operator's place: it converts the leads of the same OcEssentialService objects, in the
     /// namespace customers, and sets their condition Ready to True. It is started by `sh`, with two variables
     /// in its environment:
     ///
@@ -134,33 +138,38 @@ async fn measure(settings: &Settings) -> Result<bool> {
 /// Measures each number of services. Returns whether the program of `--against` got through all of them.
 async fn sizes(settings: &Settings, programs: &build::Programs) -> Result<bool> {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let mut other = settings.against.as_deref();
+    let operator = Contender::Ours(programs.operator.clone());
+    let other = settings.against.as_deref().map(Contender::against).transpose()?;
+    let mut failed = false;
     for count in &settings.services {
-        let operator = Contender::Ours(&programs.operator);
         ours.push(busy::run(&operator, *count, settings, programs).await?);
-        if let Some(command) = other {
-            match busy::run(&Contender::Other(command), *count, settings, programs).await {
-                Ok(figures) => theirs.push(figures),
-                // The figures of the operator are wanted all the same.
-                Err(error) => {
-                    note(&format!("{command} is not measured any further: {error:#}"));
-                    other = None;
-                }
+        let Some(other) = other.as_ref().filter(|_| !failed) else {
+            continue;
+        };
+        match busy::run(other, *count, settings, programs).await {
+            Ok(figures) => theirs.push(figures),
+            // The figures of the operator are wanted all the same.
+            Err(error) => {
+                note(&format!(
+                    "{} is not measured any further: {error:#}",
+                    other.name()
+                ));
+                failed = true;
             }
         }
     }
-    if settings.services.len() > 1 || settings.against.is_some() {
-        figures::print("the operator", &ours);
+    if settings.services.len() > 1 || other.is_some() {
+        figures::print(operator.name(), &ours);
     }
-    if let Some(command) = &settings.against {
-        figures::print(command, &theirs);
+    if let Some(other) = &other {
+        figures::print(other.name(), &theirs);
     }
     if let Some(file) = &settings.picture {
         std::fs::write(file, picture::draw(&ours))
             .with_context(|| format!("can't write {}", file.display()))?;
         note(&format!("the picture is in {}", file.display()));
     }
-    Ok(other == settings.against.as_deref())
+    Ok(!failed)
 }
 
 /// The environment of a measurement.
@@ -219,7 +228,8 @@ pub async fn ground(
     let seed = folder.join("seed.json");
     std::fs::write(
         &seed,
-        json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task}}).to_string(),
+        json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task, "secondCreate": "allowed"}})
+            .to_string(),
     )?;
     let simulator = trial::simulator(
         &programs.simulator,

@@ -55,7 +55,7 @@ pub use crate::account::{Grant, allowed};
 pub use crate::pod::{Pod, free_port};
 pub use crate::release::{Helm, RELEASE, Release, SYSTEM, chart, operator_of_image, reads_anywhere};
 pub use crate::running::Running;
-pub use crate::tools::tool;
+pub use crate::tools::{go_program, tool};
 
 /// Options for starting a control plane.
 #[derive(Clone, Debug)]

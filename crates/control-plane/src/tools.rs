@@ -1,6 +1,6 @@
 //! Builds the Go tools that tests run as users have them, such as `helm`. Each has its own module,
 //! `tests/tools/<name>`, with one `tool` line. The module pins its version, and no tool affects the
-//! dependencies of another.
+//! dependencies of another. A program of this project that is written in Go is built in the same way.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,32 +21,53 @@ const PACKAGES: usize = 1100;
 /// When there is no such module, Go is missing, or the build fails.
 pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathBuf> {
     let module = project_root.join("tests/tools").join(name);
+    let go_mod = module.join("go.mod");
+    let text = fs::read_to_string(&go_mod).with_context(|| format!("can't read {}", go_mod.display()))?;
+    let package = package(&text).with_context(|| go_mod.display().to_string())?;
+    let program = Program {
+        called: &format!("{name}, a tool for the tests"),
+        module: &module,
+        package: &package,
+        flags: "-s -w",
+        tags: tags(&text),
+        packages: PACKAGES,
+        otherwise: "The tests need the version that its go.mod names.",
+    };
+    build(project_root, name, &program, progress)
+}
+
+/// Builds a program of this project that is written in Go into `target/tools/<name>`, as [`tool`] does.
+/// `module` is its folder.
+///
+/// # Errors
+/// When there is no such module, Go is missing, or the build fails.
+pub fn go_program(project_root: &Path, module: &str, name: &str, progress: fn(&str)) -> Result<PathBuf> {
+    let program = Program {
+        called: name,
+        module: &project_root.join(module),
+        package: ".",
+        flags: "-s -w",
+        tags: "",
+        packages: PACKAGES,
+        otherwise: "There is no other way to get it.",
+    };
+    build(project_root, name, &program, progress)
+}
+
+fn build(project_root: &Path, name: &str, to_build: &Program<'_>, progress: fn(&str)) -> Result<PathBuf> {
     let home = project_root.join("target/tools");
     let (program, stamp) = (home.join(name), home.join(format!("{name}.built-from")));
-    let key = key(&sources(&module)?)?;
+    let key = key(&sources(to_build.module)?)?;
     // The stamp is removed before the program is replaced and written after that, so that it never belongs to
     // another build.
     let is_built = || program.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == key);
     if is_built() {
         return Ok(program);
     }
-    let _only = only_builder(&home, "a tool for the tests", progress)?;
+    let _only = only_builder(&home, to_build.called, progress)?;
     if !is_built() {
-        let go_mod = fs::read_to_string(module.join("go.mod"))?;
-        let package = package(&go_mod).with_context(|| format!("{}/go.mod", module.display()))?;
-        let called = format!("{name}, a tool for the tests");
-        let otherwise = "The tests need the version that its go.mod names.";
         let _absent = fs::remove_file(&stamp);
-        let built = Program {
-            called: &called,
-            module: &module,
-            package: &package,
-            flags: "-s -w",
-            tags: tags(&go_mod),
-            packages: PACKAGES,
-            otherwise,
-        };
-        built.build(&program, progress)?;
+        to_build.build(&program, progress)?;
         fs::write(&stamp, key)?;
     }
     Ok(program)

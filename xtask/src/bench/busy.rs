@@ -18,7 +18,7 @@ use crate::progress::{note, result, step};
 /// # Errors
 /// When something can't be started, or the services do not become Ready.
 pub async fn run(
-    contender: &Contender<'_>,
+    contender: &Contender,
     count: u32,
     settings: &Settings,
     programs: &build::Programs,
@@ -77,6 +77,7 @@ pub async fn run(
     }
     let rested = rest::idle(&ground, &mut running, settings.rest_seconds).await?;
     rest::restart(&ground, running, contender).await?;
+    rest::one_each(&ground, count).await?;
     Ok(busy.figures(&rested))
 }
 

@@ -1,27 +1,47 @@
 //! The program that is measured: the operator, or the one of `--against` in its place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use control_plane::Running;
 
 use super::Ground;
-use crate::trial;
+use crate::progress::note;
+use crate::{build, trial};
+
+/// The word for the operator of `bench/controller-runtime`.
+const PEER: &str = "controller-runtime";
 
 /// What makes the services.
-pub enum Contender<'a> {
+pub enum Contender {
     /// The operator.
-    Ours(&'a Path),
+    Ours(PathBuf),
+    /// The one of `bench/controller-runtime`.
+    Peer(PathBuf),
     /// A shell command.
-    Other(&'a str),
+    Other(String),
 }
 
-impl Contender<'_> {
+impl Contender {
+    /// What `--against` names. The operator of this repository is built if necessary.
+    ///
+    /// # Errors
+    /// When it can't be built.
+    pub fn against(value: &str) -> Result<Self> {
+        if value != PEER {
+            return Ok(Self::Other(value.to_owned()));
+        }
+        // Its own name for the program: `target/tools` also has those of `tests/tools`.
+        let name = "controller-runtime-operator";
+        control_plane::go_program(&build::root(), "bench/controller-runtime", name, note).map(Self::Peer)
+    }
+
     /// Its name in the results.
     pub fn name(&self) -> &str {
         match self {
             Self::Ours(_) => "the operator",
+            Self::Peer(_) => PEER,
             Self::Other(command) => command,
         }
     }
@@ -30,7 +50,7 @@ impl Contender<'_> {
     pub fn folder(&self) -> &'static str {
         match self {
             Self::Ours(_) => "bench",
-            Self::Other(_) => "bench-against",
+            Self::Peer(_) | Self::Other(_) => "bench-against",
         }
     }
 
@@ -39,29 +59,28 @@ impl Contender<'_> {
     /// # Errors
     /// When it can't be started.
     pub fn start(&self, ground: &Ground) -> Result<Running> {
-        match self {
-            Self::Ours(program) => trial::operator(program, &ground.release, "info", &ground.log),
-            Self::Other(command) => {
-                let url = format!("http://127.0.0.1:{}/tenantui", ground.port);
-                Running::start(
-                    &mut shell(command, ground.release.kubeconfig(), &url),
-                    &ground.log,
-                )
-                .with_context(|| format!("can't start {command}"))
-            }
-        }
+        let mut command = match self {
+            Self::Ours(program) => return trial::operator(program, &ground.release, "info", &ground.log),
+            Self::Peer(program) => Command::new(program),
+            Self::Other(command) => shell(command),
+        };
+        let url = format!("http://127.0.0.1:{}/tenantui", ground.port);
+        surround(&mut command, ground.release.kubeconfig(), &url);
+        Running::start(&mut command, &ground.log).with_context(|| format!("can't start {}", self.name()))
     }
 }
 
-/// A command with the environment that `--against` documents. With `exec` it has the process id of the shell,
-/// by which it is measured and killed.
-fn shell(command: &str, kubeconfig: &Path, url: &str) -> Command {
+/// A shell that runs a command. With `exec` the command has the process id of the shell, by which it is
+/// measured and killed.
+fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {command}")]);
     shell
-        .args(["-c", &format!("exec {command}")])
-        .env("KUBECONFIG", kubeconfig)
-        .env("PLATFORM_URL", url);
-    shell
+}
+
+/// Gives a command the environment that `--against` documents.
+fn surround(command: &mut Command, kubeconfig: &Path, url: &str) {
+    command.env("KUBECONFIG", kubeconfig).env("PLATFORM_URL", url);
 }
 
 #[cfg(test)]
@@ -69,7 +88,8 @@ mod tests {
     use super::*;
 
     fn said(command: &str) -> (u32, String) {
-        let mut shell = shell(command, Path::new("/rights"), "http://127.0.0.1:1/tenantui");
+        let mut shell = shell(command);
+        surround(&mut shell, Path::new("/rights"), "http://127.0.0.1:1/tenantui");
         let child = shell.stdout(std::process::Stdio::piped()).spawn().unwrap();
         let id = child.id();
         let output = child.wait_with_output().unwrap();

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use control_plane::{Running, audit};
+use serde_json::{Value, json};
 
 use super::contender::Contender;
 use super::usage::{self, Usage};
 use super::{Ground, calls, writes};
 use crate::progress::{note, result};
+use crate::trial;
 
 /// How long after the last service is Ready the program counts as idle.
 const SETTLED: Duration = Duration::from_secs(20);
@@ -53,7 +55,7 @@ pub async fn idle(ground: &Ground, running: &mut Running, seconds: u64) -> Resul
 ///
 /// # Errors
 /// When it has ended by itself, or can't be started again.
-pub async fn restart(ground: &Ground, mut running: Running, contender: &Contender<'_>) -> Result<()> {
+pub async fn restart(ground: &Ground, mut running: Running, contender: &Contender) -> Result<()> {
     ensure!(running.kill(), "it ended by itself");
     let mark = audit::end(&ground.audit_log()?)?;
     calls(ground.port, true).await?;
@@ -66,6 +68,25 @@ pub async fn restart(ground: &Ground, mut running: Running, contender: &Contende
         &when,
         writes(ground, mark)?.len(),
         &calls(ground.port, false).await?,
+    );
+    Ok(())
+}
+
+/// Checks that each tenant has one service on the platform.
+///
+/// # Errors
+/// When one has none or two.
+pub async fn one_each(ground: &Ground, count: u32) -> Result<()> {
+    let url = format!("http://127.0.0.1:{}/simulator/state", ground.port);
+    let state: Value = trial::http()?.get(&url).send().await?.json().await?;
+    let twice = &state["tenantsWithTwoServices"];
+    result(&format!(
+        "| services on the platform | {} |\n| tenants with two services | {twice} |",
+        state["services"]
+    ));
+    ensure!(
+        state["services"] == count && twice == &json!([]),
+        "not one service for each tenant"
     );
     Ok(())
 }
