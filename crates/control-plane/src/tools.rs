@@ -37,11 +37,17 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
 }
 
 /// Builds a program of this project that is written in Go into `target/tools/<name>`, as [`tool`] does.
-/// `module` is its folder.
+/// `module` is its folder, and `otherwise` what to do when it can't be built.
 ///
 /// # Errors
 /// When there is no such module, Go is missing, or the build fails.
-pub fn go_program(project_root: &Path, module: &str, name: &str, progress: fn(&str)) -> Result<PathBuf> {
+pub fn go_program(
+    project_root: &Path,
+    module: &str,
+    name: &str,
+    otherwise: &str,
+    progress: fn(&str),
+) -> Result<PathBuf> {
     let program = Program {
         called: name,
         module: &project_root.join(module),
@@ -49,7 +55,7 @@ pub fn go_program(project_root: &Path, module: &str, name: &str, progress: fn(&s
         flags: "-s -w",
         tags: "",
         packages: PACKAGES,
-        otherwise: "There is no other way to get it.",
+        otherwise,
     };
     build(project_root, name, &program, progress)
 }

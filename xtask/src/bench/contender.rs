@@ -34,7 +34,9 @@ impl Contender {
         }
         // Its own name for the program: `target/tools` also has those of `tests/tools`.
         let name = "controller-runtime-operator";
-        control_plane::go_program(&build::root(), "bench/controller-runtime", name, note).map(Self::Peer)
+        let otherwise = "Without it, leave out --against: the operator is measured alone.";
+        let module = "bench/controller-runtime";
+        control_plane::go_program(&build::root(), module, name, otherwise, note).map(Self::Peer)
     }
 
     /// Its name in the results.
