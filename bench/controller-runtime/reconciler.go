@@ -395,6 +395,7 @@ func (r *Reconciler) release(ctx context.Context, service *OcEssentialService) e
 func (r *Reconciler) notReady(ctx context.Context, service *OcEssentialService, reason, message string) error {
 	return r.patchStatus(ctx, service, func(to *OcEssentialServiceStatus) {
 		meta.RemoveStatusCondition(&to.Conditions, typeReconciling)
+		meta.RemoveStatusCondition(&to.Conditions, typeSynced)
 		setCondition(service, typeReady, metav1.ConditionFalse, reason, message)
 	})
 }
