@@ -28,9 +28,9 @@ use crate::runtime::leadership::Leadership;
 use crate::runtime::workqueue::{Priority, Queue};
 use oc_api::LivePlatform;
 
-/// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server,
-/// which accepts fewer requests than that at once.
-const PASSES_PER_PLATFORM: usize = 48;
+/// How many passes over the objects of one platform run at once. Most of a pass is waiting: for the API server,
+/// and for the next list of the platform, which begins up to half a second later. Each takes 15 KB.
+const PASSES_PER_PLATFORM: usize = 96;
 
 /// The configuration of this process.
 #[derive(Clone, Debug, Default)]

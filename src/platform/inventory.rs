@@ -66,11 +66,12 @@ impl Inventory {
         numbers: KnownCapability,
         tell: impl Fn(InventoryDiff) + Send + Sync + 'static,
     ) -> Self {
+        let per_second = budget.used().per_second;
         Self {
             client,
             budget,
-            services: SharedList::default(),
-            leads: SharedList::default(),
+            services: SharedList::new(per_second),
+            leads: SharedList::new(per_second),
             lc_customers: parking_lot::Mutex::new(None),
             channels: tokio::sync::Mutex::default(),
             numbers: parking_lot::Mutex::new(numbers),

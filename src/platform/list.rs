@@ -18,6 +18,13 @@ use crate::runtime::clock;
 /// reading its own.
 const LEAST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The same on a platform that takes many calls. Each create waits for a list that began after it, so this
+/// pause, and how many passes run at once, limit how many services are created in a second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// How many calls a platform must take in the time between two lists for them to come sooner.
+const CALLS_BETWEEN: u32 = 5;
+
 /// A slow list is read again only after a multiple of the time it took, so that lists do not keep a platform
 /// busy.
 const PAUSE_PER_DURATION: u32 = 3;
@@ -48,14 +55,17 @@ struct ListFailure {
 
 /// The newest list, and the means to get a newer one.
 pub struct SharedList<T> {
+    least_pause: Duration,
     state: RwLock<ListState<T>>,
     /// Held by the reader. The value is the earliest time of the next read.
     reading: Mutex<Option<Instant>>,
 }
 
-impl<T> Default for SharedList<T> {
-    fn default() -> Self {
+impl<T> SharedList<T> {
+    /// Creates a list that has not been read yet, of a platform that takes so many calls a second.
+    pub fn new(per_second: u32) -> Self {
         Self {
+            least_pause: least_pause(per_second),
             state: RwLock::new(ListState {
                 list: None,
                 failure: None,
@@ -63,9 +73,7 @@ impl<T> Default for SharedList<T> {
             reading: Mutex::new(None),
         }
     }
-}
 
-impl<T> SharedList<T> {
     fn answer(&self, not_before: Time) -> Option<Result<(Time, Arc<T>), Trouble>> {
         let state = self.state.read();
         if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
@@ -114,7 +122,7 @@ impl<T> SharedList<T> {
         let took = clock::moment().duration_since(from);
         match result {
             Ok(list) => {
-                *next = Some(from + pause(took));
+                *next = Some(from + pause(took, self.least_pause));
                 let before = {
                     let mut state = self.state.write();
                     state.failure = None;
@@ -169,9 +177,16 @@ fn too_long() -> Trouble {
     )
 }
 
+/// Returns the minimum time between the starts of two reads: at most a fifth of the calls are lists of one page,
+/// as far as [`LEAST_PAUSE`] allows.
+fn least_pause(per_second: u32) -> Duration {
+    let calls = Duration::from_secs(CALLS_BETWEEN.into()) / per_second.max(1);
+    calls.clamp(SHORTEST_PAUSE, LEAST_PAUSE)
+}
+
 /// Returns how long after the start of a list that took this long the next one starts.
-fn pause(took: Duration) -> Duration {
-    LEAST_PAUSE.max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
+fn pause(took: Duration, least: Duration) -> Duration {
+    least.max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
 }
 
 #[cfg(test)]
@@ -202,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hundred_who_ask_at_once_share_one_list_and_an_old_one_does_for_who_takes_it() {
-        let (kept, reads) = (SharedList::default(), AtomicUsize::new(0));
+        let (kept, reads) = (SharedList::new(10), AtomicUsize::new(0));
         let now = clock::now();
         let all = futures::future::join_all((0..100).map(|_| ask(&kept, &reads, now, false))).await;
         assert!(all.iter().all(|answer| *answer == Ok(1)), "{all:?}");
@@ -217,7 +232,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_while_a_read_is_under_way_gets_one_that_was_begun_later() {
-        let (kept, reads) = (SharedList::default(), AtomicUsize::new(0));
+        let (kept, reads) = (SharedList::new(10), AtomicUsize::new(0));
         let first = ask(&kept, &reads, clock::now(), false);
         let second = async {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -235,13 +250,15 @@ mod tests {
             (30, seconds(90)),
             (250, seconds(310)),
         ] {
-            assert_eq!(pause(seconds(took)), after, "{took} s");
+            assert_eq!(pause(seconds(took), LEAST_PAUSE), after, "{took} s");
         }
+        let least = [0, 1, 10, 15, 20, 1000].map(|per_second| least_pause(per_second).as_millis());
+        assert_eq!(least, [500, 500, 500, 333, 250, 250]);
     }
 
     #[tokio::test]
     async fn a_crowd_shares_one_failure() {
-        let (kept, reads) = (SharedList::default(), AtomicUsize::new(0));
+        let (kept, reads) = (SharedList::new(10), AtomicUsize::new(0));
         let now = clock::now();
         let all = futures::future::join_all((0..50).map(|_| ask(&kept, &reads, now, true))).await;
         assert!(all.iter().all(Result::is_err));
@@ -253,7 +270,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_before_a_platform_that_hangs_shares_one_failure_whatever_list_would_do() {
         const HANG: Duration = Duration::from_millis(200);
-        let (kept, reads) = (&SharedList::<usize>::default(), &AtomicUsize::new(0));
+        let (kept, reads) = (&SharedList::<usize>::new(10), &AtomicUsize::new(0));
         let pass = |not_before| {
             let read = async {
                 reads.fetch_add(1, Ordering::SeqCst);
@@ -293,7 +310,7 @@ mod tests {
     /// While a caller that needs a newer list waits, it keeps nobody else waiting.
     #[tokio::test]
     async fn nobody_sleeps_under_the_lock() {
-        let kept = SharedList::<usize>::default();
+        let kept = SharedList::<usize>::new(10);
         kept.since(Time(1), async { Ok(Arc::new(1)) }, |_, _| ())
             .await
             .unwrap();
@@ -324,7 +341,7 @@ mod tests {
     /// A reader that gives up, as when its connection is replaced, passes the turn on.
     #[tokio::test]
     async fn who_gives_up_leaves_the_turn_to_the_next() {
-        let kept = SharedList::<usize>::default();
+        let kept = SharedList::<usize>::new(10);
         let hangs = kept.since(Time(1), std::future::pending(), |_, _| ());
         assert!(
             tokio::time::timeout(Duration::from_millis(10), hangs)
