@@ -189,6 +189,14 @@ pub async fn a_channel_is_assigned_and_unassigned(scene: Scene) -> Result<()> {
     scene.change::<Lead>("wingtip", json!({"channelId": null})).await?;
     scene.until("wingtip", assigned(None)).await?;
     ensure!(scene.calls("channels.remove").await? == 1, "unassigned once");
+    // Put back before the next list: the last one may still show it.
+    scene.change::<Lead>("wingtip", json!({"channelId": 1574})).await?;
+    scene.until("wingtip", assigned(Some(1574))).await?;
+    scene.ready::<Lead>("wingtip", "True", "Succeeded").await?;
+    ensure!(scene.calls("channels.assign").await? == 2, "assigned again");
+    let leads = scene.simulate("GET", "leads", Value::Null).await?;
+    let there = leads.as_array().into_iter().flatten().find(|lead| lead["tenantId"] == scene.tenant(1));
+    ensure!(there.is_some_and(|lead| lead["ovocChannelId"] == 1574), "{there:?}");
     Ok(())
 }
 

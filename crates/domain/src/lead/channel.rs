@@ -32,13 +32,15 @@ impl LeadCase<'_> {
             (Some(wanted), _) => lead.channel != Some(wanted) && active,
             (None, assigned) => assigned.is_some() && lead.channel == assigned,
         };
-        // A list older than our last change would make us request the change twice. Without a change of ours, one
-        // that is a few seconds old will do: a thousand leads that wait for their turn share it.
+        // A list older than our last change would make us request the change twice, or show as assigned what that
+        // change has undone. Without a change of ours, one that is a few seconds old will do for an assignment: a
+        // thousand leads that wait for their turn share it.
+        let is_new = desired.channel.is_some() && desired.channel != self.record.assigned_channel;
         let since = match self.record.assigned_channel {
-            None if !self.facts.retry_now => self.facts.pass_started - timing::CREATE_LOOK,
+            None if differs && !self.facts.retry_now => self.facts.pass_started - timing::CREATE_LOOK,
             _ => self.facts.pass_started,
         };
-        if differs && self.facts.leads.since(since).is_none() {
+        if (differs || is_new) && self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "does the channel still differ");
         }
         match (desired.channel, self.record.assigned_channel) {
