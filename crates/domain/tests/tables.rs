@@ -21,6 +21,8 @@ mod found;
 mod jobs;
 #[path = "tables/lead.rs"]
 mod lead;
+#[path = "tables/lead_channel.rs"]
+mod lead_channel;
 #[path = "tables/lead_policy.rs"]
 mod lead_policy;
 #[path = "tables/names.rs"]
