@@ -202,28 +202,3 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
     ensure!(second.said()?.contains("requested a change from the platform"));
     Ok(())
 }
-
-/// Five changes that need no intent wait for their turns, one a second. When the process resumes, all turns have come before anything else in it runs. Without
-/// the check right before a request leaves, they would be sent.
-pub async fn a_stopped_leader_sends_nothing_whose_turn_came_meanwhile(scene: Scene) -> Result<()> {
-    let (mut first, second) = scene.pair().await?;
-    scene.platform(json!({"perSecond": 1, "burst": 1, "inFlight": 8})).await?;
-    scene.platform_taken_in().await?;
-    let assigned = scene.calls("channels.assign").await?;
-    scene.assignments(5).await?;
-    until(30, || async { Ok((scene.calls("channels.assign").await? > assigned).then_some(())) }).await?;
-    first.signal("STOP")?;
-    scene.platform(json!({})).await?;
-    scene.held_by("second").await?;
-    // The change that was requested and not recorded is requested again, which does no harm.
-    until(30, || async { Ok((scene.calls("channels.assign").await? >= assigned + 5).then_some(())) }).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let changes = scene.changes().await?;
-    first.signal("CONT")?;
-    let (status, _) = first.ended().await?;
-    ensure!(!status.success(), "{status}");
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    ensure!(scene.changes().await? == changes, "the one that was stopped changed something: {}", first.said()?);
-    ensure!(second.said()?.contains("requested a change from the platform"));
-    Ok(())
-}

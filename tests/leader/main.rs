@@ -27,7 +27,6 @@ const CASES: &[(&str, Case)] = &cases![
     a_container_that_is_started_again_goes_on_with_its_lease,
     a_deposed_leader_ends,
     a_stopped_leader_starts_nothing_when_it_goes_on,
-    a_stopped_leader_sends_nothing_whose_turn_came_meanwhile,
 ];
 
 fn main() -> Result<ExitCode> {

@@ -237,19 +237,6 @@ impl Scene {
             .await
     }
 
-    /// Creates leads on the platform, and objects that assign them to a channel.
-    pub async fn assignments(&self, leads: u32) -> Result<()> {
-        self.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
-        for lead in 1..=leads {
-            let (name, tenant) = (self.name(lead), self.tenant(lead));
-            self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": name})).await?;
-            let spec = json!({"platform": PLATFORM, "msTenantId": tenant, "channelId": 1574});
-            self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": name, "namespace": CUSTOMERS}, "spec": spec}))
-                .await?;
-        }
-        Ok(())
-    }
-
     /// The service object of a customer.
     pub async fn object(&self, customer: u32) -> Result<OcEssentialService> {
         Ok(Api::namespaced(self.client.clone(), CUSTOMERS).get(&self.name(customer)).await?)

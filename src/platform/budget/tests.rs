@@ -362,3 +362,31 @@ async fn a_channel_change_takes_no_call_from_the_others() {
         channel = channel => assert!(channel.is_ok()),
     }
 }
+
+/// A channel change has no intent that a successor would find, so the lease is looked at when it leaves, after
+/// it has waited.
+#[tokio::test]
+async fn a_channel_change_that_waited_is_not_made_by_one_that_leads_no_more() {
+    let limits = Limits {
+        per_second: 1000,
+        burst: 1000,
+        in_flight: 1,
+    };
+    let budget = Budget::new(limits, |_| {});
+    let leadership = Leadership::elected();
+    let asked = std::cell::Cell::new(false);
+    let (free, taken) = tokio::sync::oneshot::channel::<()>();
+    let first = budget.call(async { Ok(taken.await.is_ok()) });
+    let tenant = tenant(1);
+    let channel = budget.change_channel(&tenant, &leadership, async {
+        asked.set(true);
+        Ok(())
+    });
+    let go_on = async {
+        tokio::task::yield_now().await;
+        free.send(()).unwrap();
+    };
+    let (first, channel, ()) = tokio::join!(first, channel, go_on);
+    assert!(first.is_ok() && !asked.get());
+    assert!(matches!(channel, Err(CallError::LeftAlone(trouble)) if trouble.reason == Reason::Progressing));
+}
