@@ -329,7 +329,7 @@ fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
     clock::hold(true);
     let held = now.saturating_sub(begun);
     // By then, an intent that was about to be written when the hold began has been written.
-    held > TO_SETTLE && (!context.cache.has_something_open() || held > context.cache.longest_wait())
+    held > TO_SETTLE && (!context.tallies.has_something_open() || held > context.cache.longest_wait())
 }
 
 /// Runs passes as long as this process leads, until it is asked to stop and has finished what it started.

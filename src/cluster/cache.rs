@@ -35,17 +35,6 @@ impl std::ops::Deref for Cache {
 }
 
 impl Cache {
-    /// Whether any object has an open intent or a running task.
-    pub fn has_something_open(&self) -> bool {
-        let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
-        let mut found = false;
-        self.services
-            .for_each(|object| found |= open(&record::of_service(object)));
-        self.leads
-            .for_each(|object| found |= open(&record::of_lead(object)));
-        found
-    }
-
     /// The longest time for which any platform lets an intent or a task stay open.
     pub fn longest_wait(&self) -> std::time::Duration {
         let mut longest = std::time::Duration::ZERO;

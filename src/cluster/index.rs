@@ -143,7 +143,8 @@ impl Index {
 
 #[derive(Default)]
 struct Tables {
-    entries: HashMap<ObjectKey, Entry>,
+    /// Boxed: a table has room for many more than there are.
+    entries: HashMap<ObjectKey, Box<Entry>>,
     platforms: HashMap<Arc<str>, PlatformTables>,
     by_lead: HashMap<store::ObjectName, FewKeys>,
     places: HashMap<String, Place>,
@@ -281,7 +282,7 @@ impl Tables {
     }
 
     fn enter(&mut self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
-        if self.entries.get(key) == Some(&entry) {
+        if self.entry(key) == Some(&entry) {
             return None;
         }
         let before = self.leave(key);
@@ -292,12 +293,12 @@ impl Tables {
         if let Some(lead) = &entry.lead {
             put(&mut self.by_lead, lead.clone(), key);
         }
-        self.entries.insert(key.clone(), entry);
+        self.entries.insert(key.clone(), Box::new(entry));
         before
     }
 
     fn leave(&mut self, key: &ObjectKey) -> Option<Entry> {
-        let entry = self.entries.remove(key)?;
+        let entry = *self.entries.remove(key)?;
         if let Some(platform) = self.platforms.get_mut(&entry.platform) {
             platform.take(key, &entry);
             if platform.all.is_empty() {
@@ -311,7 +312,7 @@ impl Tables {
     }
 
     fn entry(&self, key: &ObjectKey) -> Option<&Entry> {
-        self.entries.get(key)
+        self.entries.get(key).map(|entry| &**entry)
     }
 
     fn on(&self, platform: &str) -> Vec<ObjectKey> {

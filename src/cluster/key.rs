@@ -44,6 +44,16 @@ pub fn with_qualified<T>(namespace: &str, name: &str, look: impl FnOnce(&str) ->
     look(&String::from_utf8_lossy(&text))
 }
 
+/// Whether an object with this qualified name is in a namespace.
+pub fn is_in(name: &QualifiedName, namespace: &str) -> bool {
+    name.split_once('/').is_some_and(|(of, _)| of == namespace)
+}
+
+/// The name in a qualified name.
+pub fn name_in(name: &QualifiedName) -> &str {
+    name.split_once('/').map_or(name, |(_, name)| name)
+}
+
 impl ObjectKey {
     /// Returns the key of an object; the namespace of a `LivePlatform` is empty.
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! - [`store`] keeps the objects of the namespaces in [`scope`]. [`reflector`] keeps them up to date with
 //!   lists and watches, [`watch_health`] shows whether these are alive, and [`decode`] parses each object
-//!   separately. `cache` holds what is derived from the objects as they change.
+//!   separately. `cache` holds what is derived from the objects as they change, and `packed` the objects at rest.
 //! - [`record`] is what an object remembers, [`status`] what it says. [`mod@patch`] writes both, and
 //!   [`events`] writes the events about it. The only other write to the API server is the lease
 //!   ([`election`]).
@@ -21,6 +21,7 @@ pub mod key;
 pub(crate) mod kind;
 pub mod managed;
 pub(crate) mod namespaces;
+pub(crate) mod packed;
 pub mod patch;
 pub(crate) mod reading;
 pub mod record;

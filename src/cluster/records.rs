@@ -1,7 +1,7 @@
 //! A cache of what objects remember.
 
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use kube::Resource;
@@ -9,10 +9,33 @@ use oc_domain::record::Record;
 
 use crate::cluster::key::ObjectKey;
 
+/// How many records are kept: those of the objects at work.
+const MOST: usize = 512;
+
 /// What objects remember, parsed once for each version of an object, and kept for the newest one that was asked
-/// for. The watch, each pass, and each competitor's pass need it.
+/// for. The watch, each pass, and each competitor's pass need it within a short time.
 #[derive(Default)]
-pub struct Records(Mutex<HashMap<ObjectKey, KnownRecord>>);
+pub struct Records(Mutex<KnownRecords>);
+
+#[derive(Default)]
+struct KnownRecords {
+    of: HashMap<ObjectKey, KnownRecord>,
+    /// In the order in which they were entered. Some may be gone.
+    order: VecDeque<ObjectKey>,
+}
+
+impl KnownRecords {
+    fn enter(&mut self, key: &ObjectKey, known: KnownRecord) {
+        if self.of.insert(key.clone(), known).is_none() {
+            self.order.push_back(key.clone());
+        }
+        while self.order.len() > MOST {
+            if let Some(oldest) = self.order.pop_front() {
+                self.of.remove(&oldest);
+            }
+        }
+    }
+}
 
 /// The record of one version of an object.
 struct KnownRecord {
@@ -34,7 +57,7 @@ impl Records {
             return Arc::new(read(object));
         };
         let mut all = self.0.lock();
-        let known = all.get_mut(key).filter(|known| known.uid.as_deref() == uid);
+        let known = all.of.get_mut(key).filter(|known| known.uid.as_deref() == uid);
         match known {
             Some(known) if *known.version == *version => Arc::clone(&known.record),
             Some(known) => {
@@ -48,7 +71,7 @@ impl Records {
                     version: version.into(),
                     record: Arc::clone(&record),
                 };
-                all.insert(key.clone(), known);
+                all.enter(key, known);
                 record
             }
         }
@@ -56,6 +79,6 @@ impl Records {
 
     /// Drops the record of a deleted object.
     pub fn forget(&self, key: &ObjectKey) {
-        self.0.lock().remove(key);
+        self.0.lock().of.remove(key);
     }
 }

@@ -4,13 +4,17 @@
 //! This is not kube's reflector. That one learns of our own writes only when the watch delivers them, and a
 //! pass must never start from an object older than its own last write.
 
-use parking_lot::RwLock;
-use std::collections::{HashMap, HashSet};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::cluster::key::{ObjectKey, QualifiedName, qualified_name, with_qualified};
+use crate::cluster::key::{ObjectKey, QualifiedName, is_in, qualified_name, with_qualified};
+use crate::cluster::packed::{Models, Packed};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type ObjectName = (String, String);
@@ -35,22 +39,149 @@ pub enum StoreEvent<K> {
     Synced,
 }
 
+/// How many objects of a kind stay unpacked. Those at work are among the last that were looked at.
+const UNPACKED: usize = 256;
+
 /// What the store knows of one object.
 struct StoredObject<K> {
-    object: Arc<K>,
+    /// The object, unless it is packed.
+    object: Option<Arc<K>>,
+    /// The same, as long as it does not change.
+    packed: Option<Packed>,
+    version: u64,
+    /// A number that no other version of any object has in this process.
+    stamp: u64,
+    /// Whether the object was looked at since it was last thought of packing it.
+    used: AtomicBool,
     /// The fields that can't be read, and why.
     wrong: Option<Arc<str>>,
 }
 
+impl<K> StoredObject<K> {
+    /// Returns the object, unless it is packed, and notes that it was looked at.
+    fn seen(&self) -> Option<&Arc<K>> {
+        self.used.store(true, Ordering::Relaxed);
+        self.object.as_ref()
+    }
+}
+
+/// The objects of one kind. Those that nobody has looked at for long are packed.
+struct Table<K> {
+    objects: HashMap<QualifiedName, StoredObject<K>>,
+    /// Those that are not packed, in the order in which they may be. Some may be gone.
+    unpacked: VecDeque<QualifiedName>,
+    /// How many of them there may be.
+    most: usize,
+    models: Models,
+    stamps: u64,
+}
+
+/// What the store needs of a kind: it writes objects as text, and reads them back.
+pub trait Storable: Resource + Serialize + DeserializeOwned + PartialEq {}
+
+impl<K: Resource + Serialize + DeserializeOwned + PartialEq> Storable for K {}
+
+/// Returns the object, whether it is packed or not.
+fn object_of<K: Storable>(models: &Models, known: &StoredObject<K>) -> Option<Arc<K>> {
+    match (&known.object, &known.packed) {
+        (Some(object), _) => Some(Arc::clone(object)),
+        (None, Some(packed)) => models.unpack(packed).map(Arc::new),
+        (None, None) => None,
+    }
+}
+
+impl<K: Storable> Table<K> {
+    /// Returns an object, which stays unpacked until others were looked at more recently.
+    fn unpack(&mut self, place: &str) -> Option<Arc<K>> {
+        let (name, known) = self.objects.get_key_value(place)?;
+        let (object, name) = (object_of(&self.models, known)?, Arc::clone(name));
+        let known = self.objects.get_mut(place)?;
+        if known.object.is_none() {
+            known.object = Some(Arc::clone(&object));
+            self.unpacked.push_back(name);
+            self.pack_oldest();
+        }
+        Some(object)
+    }
+
+    /// Packs those that were not looked at lately, until there are few enough that are not packed.
+    fn pack_oldest(&mut self) {
+        // Each is met at most twice: the second time, nobody has looked at it.
+        while self.unpacked.len() > self.most {
+            let Some(name) = self.unpacked.pop_front() else {
+                return;
+            };
+            let Some(known) = self.objects.get_mut(&name) else {
+                continue;
+            };
+            if std::mem::take(known.used.get_mut()) {
+                self.unpacked.push_back(name);
+                continue;
+            }
+            if known.packed.is_none() {
+                known.packed = known
+                    .object
+                    .as_deref()
+                    .and_then(|object| self.models.pack(object));
+            }
+            if known.packed.is_some() {
+                known.object = None;
+            }
+        }
+    }
+
+    /// Takes in a version, and returns the one before.
+    fn replace(&mut self, object: &Arc<K>, wrong: Option<&str>) -> Option<Arc<K>> {
+        self.stamps += 1;
+        let stored = StoredObject {
+            object: Some(Arc::clone(object)),
+            packed: None,
+            version: version(&**object),
+            stamp: self.stamps,
+            used: AtomicBool::new(true),
+            wrong: wrong.map(Arc::from),
+        };
+        let known = at(&**object, |place| self.objects.get_mut(place));
+        let Some(known) = known else {
+            let name = qualified_name(&**object);
+            self.unpacked.push_back(Arc::clone(&name));
+            self.objects.insert(name, stored);
+            self.pack_oldest();
+            return None;
+        };
+        let before = object_of(&self.models, known);
+        let was_packed = known.object.is_none();
+        *known = stored;
+        if was_packed {
+            self.unpacked.push_back(qualified_name(&**object));
+            self.pack_oldest();
+        }
+        before
+    }
+}
+
 /// The local copy of one kind.
 pub struct Store<K> {
-    objects: RwLock<HashMap<QualifiedName, StoredObject<K>>>,
+    table: RwLock<Table<K>>,
 }
 
 impl<K> Default for Store<K> {
     fn default() -> Self {
+        Self::new(UNPACKED)
+    }
+}
+
+impl<K> Store<K> {
+    /// A store in which this many objects stay unpacked.
+    fn new(most: usize) -> Self {
         Self {
-            objects: RwLock::new(HashMap::new()),
+            table: RwLock::new(Table {
+                objects: HashMap::new(),
+                unpacked: VecDeque::new(),
+                most,
+                models: Models::default(),
+                stamps: 0,
+            }),
         }
     }
 }
@@ -92,36 +223,44 @@ pub enum Against {
     Nothing,
 }
 
-impl<K: Resource> Store<K> {
-    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<QualifiedName, StoredObject<K>>> {
-        self.objects.write()
+impl<K: Storable> Store<K> {
+    fn write(&self) -> RwLockWriteGuard<'_, Table<K>> {
+        self.table.write()
     }
 
-    fn read(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<QualifiedName, StoredObject<K>>> {
-        self.objects.read()
+    fn read(&self) -> RwLockReadGuard<'_, Table<K>> {
+        self.table.read()
     }
 
     /// Returns the newest known version of the object that a key of this kind identifies.
     pub fn of(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.read()
-            .get(key.qualified_name())
-            .map(|known| Arc::clone(&known.object))
+        self.at(key.qualified_name())
     }
 
     /// Returns the newest known version of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        with_qualified(namespace, name, |place| {
-            self.read().get(place).map(|known| Arc::clone(&known.object))
-        })
+        with_qualified(namespace, name, |place| self.at(place))
+    }
+
+    fn at(&self, place: &str) -> Option<Arc<K>> {
+        if let Some(object) = &self.read().objects.get(place)?.seen() {
+            return Some(Arc::clone(object));
+        }
+        self.write().unpack(place)
+    }
+
+    /// Whether an object is known.
+    pub fn contains(&self, key: &ObjectKey) -> bool {
+        self.read().objects.contains_key(key.qualified_name())
     }
 
     /// Whether [`Store::put`] would not take in this version of an object, because it or a newer one is
     /// known. The watch delivers each of our own writes after its response.
     pub fn knows(&self, namespace: &str, name: &str, version: Option<&str>) -> bool {
         with_qualified(namespace, name, |place| {
-            let objects = self.read();
-            let known = objects.get(place);
-            known.is_some_and(|known| self::version(&*known.object) >= number(version))
+            let table = self.read();
+            let known = table.objects.get(place);
+            known.is_some_and(|known| known.version >= number(version))
         })
     }
 
@@ -129,26 +268,54 @@ impl<K: Resource> Store<K> {
     /// decided for such an object.
     pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
         self.read()
+            .objects
             .get(key.qualified_name())
             .and_then(|known| known.wrong.clone())
     }
 
     /// The number of objects that can't be read completely.
     pub fn unreadable(&self) -> usize {
-        self.read().values().filter(|known| known.wrong.is_some()).count()
+        let table = self.read();
+        table
+            .objects
+            .values()
+            .filter(|known| known.wrong.is_some())
+            .count()
     }
 
-    /// Calls `look` for each object.
+    /// Calls `look` for each object, of a kind of which there are few: packed ones are unpacked for it.
     pub fn for_each(&self, mut look: impl FnMut(&Arc<K>)) {
-        self.read().values().for_each(|known| look(&known.object));
+        let table = self.read();
+        let objects = table.objects.values();
+        objects
+            .filter_map(|known| object_of(&table.models, known))
+            .for_each(|object| look(&object));
+    }
+
+    /// Returns an object with the stamp of its version, for one look at many: a packed one stays packed.
+    pub fn look(&self, place: &QualifiedName) -> Option<(u64, Arc<K>)> {
+        let table = self.read();
+        let known = table.objects.get(place)?;
+        Some((known.stamp, object_of(&table.models, known)?))
+    }
+
+    /// Returns the name of each object in a namespace, with the stamp of its version: a number that no
+    /// other version of any object has in this process.
+    pub fn stamps(&self, namespace: &str) -> Vec<(QualifiedName, u64)> {
+        let table = self.read();
+        let objects = table.objects.iter();
+        objects
+            .filter(|(name, _)| is_in(name, namespace))
+            .map(|(name, known)| (Arc::clone(name), known.stamp))
+            .collect()
     }
 
     /// Takes in the response to a write. It does not come through the watch, and may arrive after the
     /// deletion of the object: an object that is no longer known stays unknown.
     pub fn apply_response(&self, object: Arc<K>) -> Option<StoreEvent<K>> {
-        let same = |known: &StoredObject<K>| known.object.meta().uid == object.meta().uid;
-        let known = at(&*object, |place| self.read().get(place).is_some_and(same));
+        let known = at(&*object, |place| self.at(place));
         known
+            .is_some_and(|known| known.meta().uid == object.meta().uid)
             .then(|| self.put_shared(object, None, Against::Versions))
             .flatten()
     }
@@ -168,23 +335,16 @@ impl<K: Resource> Store<K> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
-        let mut objects = self.write();
-        let known = at(&*object, |place| objects.get_mut(place));
+        let mut table = self.write();
         // This also holds for another uid: a watch that lags may deliver the predecessor after a response
         // delivered its successor.
-        let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
-        let stored = StoredObject {
-            object: Arc::clone(&object),
-            wrong: wrong.map(Arc::from),
-        };
-        let before = match known {
-            Some(known) if against == Against::Versions && newer(&known.object) => return None,
-            Some(known) => Some(std::mem::replace(known, stored).object),
-            None => {
-                objects.insert(qualified_name(&*object), stored);
-                None
-            }
-        };
+        let known = at(&*object, |place| {
+            table.objects.get(place).map(|known| known.version)
+        });
+        if against == Against::Versions && known.is_some_and(|known| known >= version(&*object)) {
+            return None;
+        }
+        let before = table.replace(&object, wrong);
         Some(match before {
             Some(before) if before.meta().uid == object.meta().uid => StoreEvent::Updated(before, object),
             _ => StoreEvent::Added(object),
@@ -193,27 +353,24 @@ impl<K: Resource> Store<K> {
 
     /// Removes a deleted object, unless another object has its name by now.
     pub fn remove(&self, gone: &impl Resource) -> Option<StoreEvent<K>> {
-        let mut objects = self.write();
+        let mut table = self.write();
         let place = qualified_name(gone);
-        let same = objects
-            .get(&place)
-            .is_some_and(|known| known.object.meta().uid == gone.meta().uid);
-        if same {
-            objects
-                .remove(&place)
-                .map(|known| StoreEvent::Deleted(known.object))
-        } else {
-            None
+        let known = object_of(&table.models, table.objects.get(&place)?)?;
+        if known.meta().uid != gone.meta().uid {
+            return None;
         }
+        table.objects.remove(&place)?;
+        Some(StoreEvent::Deleted(known))
     }
 
     /// Removes the objects of this namespace, or of all, that a list did not contain.
     pub fn remove_all_but(&self, seen: &HashSet<QualifiedName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
-        let mut objects = self.write();
-        let in_it = |object: &K| of.is_none_or(|of| object.meta().namespace.as_deref() == Some(of));
-        objects
-            .extract_if(|place, known| in_it(&known.object) && !seen.contains(place))
-            .map(|(_, known)| StoreEvent::Deleted(known.object))
+        let table = &mut *self.write();
+        let models = &table.models;
+        table
+            .objects
+            .extract_if(|name, _| of.is_none_or(|of| is_in(name, of)) && !seen.contains(name))
+            .filter_map(|(_, known)| object_of(models, &known).map(StoreEvent::Deleted))
             .collect()
     }
 }
@@ -232,176 +389,4 @@ pub fn is_relevant_change<K: Resource>(before: &K, now: &K) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::api::core::v1::ConfigMap;
-
-    fn object(name: &str, version: &str, uid: &str) -> ConfigMap {
-        let mut object = ConfigMap::default();
-        object.metadata.name = Some(name.into());
-        object.metadata.namespace = Some("n".into());
-        object.metadata.resource_version = Some(version.into());
-        object.metadata.uid = Some(uid.into());
-        object
-    }
-
-    fn stored(store: &Store<ConfigMap>, name: &str) -> Option<String> {
-        store
-            .get("n", name)
-            .and_then(|object| object.metadata.resource_version.clone())
-    }
-
-    #[test]
-    fn an_older_version_never_replaces_a_newer_one() {
-        let store = Store::default();
-        assert!(matches!(
-            store.put(object("a", "9", "u")),
-            Some(StoreEvent::Added(_))
-        ));
-        assert!(
-            store.put(object("a", "8", "u")).is_none(),
-            "the watch brings what our own write has overtaken"
-        );
-        assert!(
-            store.put(object("a", "9", "u")).is_none(),
-            "the same again is no news"
-        );
-        for (name, version, known) in [
-            ("a", "8", true),
-            ("a", "9", true),
-            ("a", "10", false),
-            ("b", "8", false),
-        ] {
-            assert_eq!(store.knows("n", name, Some(version)), known, "{name} {version}");
-        }
-        assert!(!store.knows("n", "a", None) && !store.knows("m", "a", Some("8")));
-        assert!(
-            matches!(store.put(object("a", "10", "u")), Some(StoreEvent::Updated(_, _))),
-            "versions are numbers, not texts"
-        );
-        assert_eq!(stored(&store, "a").as_deref(), Some("10"));
-    }
-
-    #[test]
-    fn the_answer_to_a_write_brings_nothing_back() {
-        let store = Store::default();
-        assert!(
-            store.apply_response(Arc::new(object("a", "5", "u"))).is_none() && stored(&store, "a").is_none(),
-            "it was gone before the answer came"
-        );
-        store.put(object("a", "5", "u"));
-        assert!(
-            store
-                .apply_response(Arc::new(object("a", "6", "another")))
-                .is_none(),
-            "another one of that name is there now"
-        );
-        assert!(matches!(
-            store.apply_response(Arc::new(object("a", "7", "u"))),
-            Some(StoreEvent::Updated(_, _))
-        ));
-        let mut released = object("a", "8", "u");
-        released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-            jiff::Timestamp::UNIX_EPOCH,
-        ));
-        assert!(
-            store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"),
-            "the watch tells that it is gone"
-        );
-        store.remove(&released);
-        assert!(store.put(released).is_none() && stored(&store, "a").is_none());
-    }
-
-    #[test]
-    fn an_object_made_anew_under_the_same_name_is_a_new_one_and_its_predecessor_takes_nothing_away() {
-        let store = Store::default();
-        store.put(object("a", "5", "first"));
-        assert!(
-            matches!(store.put(object("a", "20", "second")), Some(StoreEvent::Added(_))),
-            "an answer has brought it before the watch"
-        );
-        assert!(
-            store.put(object("a", "8", "first")).is_none() && stored(&store, "a").as_deref() == Some("20")
-        );
-        assert!(
-            store.remove(&object("a", "9", "first")).is_none()
-                && stored(&store, "a").as_deref() == Some("20"),
-            "now the watch tells that the first is gone"
-        );
-        assert!(matches!(
-            store.remove(&object("a", "21", "second")),
-            Some(StoreEvent::Deleted(_))
-        ));
-    }
-
-    #[test]
-    fn the_list_of_another_namespace_says_nothing_of_this_one() {
-        let store = Store::default();
-        store.put(object("a", "1", "a"));
-        assert!(
-            store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some()
-        );
-        assert!(
-            matches!(
-                store.remove_all_but(&HashSet::new(), Some("n")).as_slice(),
-                [StoreEvent::Deleted(_)]
-            ) && stored(&store, "a").is_none()
-        );
-    }
-
-    #[test]
-    fn what_can_not_be_read_is_remembered_until_it_can() {
-        let store = Store::default();
-        let put = |version: &str, wrong| {
-            store
-                .put_read(object("a", version, "u"), wrong, Against::Versions)
-                .is_some()
-        };
-        assert!(put("1", Some("spec.mode")) && store.unreadable() == 1);
-        assert_eq!(
-            store.wrong(&ObjectKey::lead("n", "a")).as_deref(),
-            Some("spec.mode")
-        );
-        assert!(
-            !put("1", None)
-                && put("2", None)
-                && store.wrong(&ObjectKey::lead("n", "a")).is_none()
-                && store.unreadable() == 0
-        );
-    }
-
-    #[test]
-    fn after_the_store_has_gone_back_what_comes_counts() {
-        let store = Store::default();
-        store.put(object("a", "500", "u"));
-        let put = |against| store.put_read(object("a", "300", "u"), None, against).is_some();
-        assert!(!put(Against::Versions) && put(Against::Nothing));
-        assert_eq!(stored(&store, "a").as_deref(), Some("300"));
-        assert!(
-            put(Against::Nothing),
-            "numbers are given anew, so that the same one may be another version"
-        );
-    }
-
-    #[test]
-    fn our_own_annotation_wakes_nobody_and_theirs_does() {
-        let mut before = object("a", "1", "u");
-        before.metadata.generation = Some(1);
-        let annotated = |name: &str| {
-            let mut object = before.clone();
-            object.metadata.annotations = Some([(name.to_owned(), "x".to_owned())].into());
-            object
-        };
-        assert!(!is_relevant_change(
-            &before,
-            &annotated(crate::cluster::record::OPERATION)
-        ));
-        assert!(is_relevant_change(
-            &before,
-            &annotated(crate::cluster::record::RECONCILE)
-        ));
-        let mut changed = before.clone();
-        changed.metadata.generation = Some(2);
-        assert!(is_relevant_change(&before, &changed));
-    }
-}
+mod tests;

@@ -115,7 +115,7 @@ pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Actio
 
 /// Whether an object of this name is known.
 fn exists(context: &Context, key: &ObjectKey) -> bool {
-    for_kind!(key.kind(), K => K::stored(&context.cache).of(key).is_some())
+    for_kind!(key.kind(), K => K::stored(&context.cache).contains(key))
 }
 
 /// Whether another object now has the name of the one with this uid.

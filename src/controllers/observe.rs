@@ -20,7 +20,7 @@ use crate::controllers::context::Context;
 use crate::platform::session::PlatformSession;
 
 use crate::cluster::record;
-use crate::cluster::store::Store;
+use crate::cluster::store::{Storable, Store};
 use crate::platform::budget::CallError;
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
@@ -64,7 +64,7 @@ pub fn age<K: Resource>(object: &K) -> impl Ord + use<'_, K> {
 }
 
 /// The oldest of these objects that the store knows.
-pub fn oldest<K: Resource>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
+pub fn oldest<K: Storable>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
     keys.filter_map(|key| store.of(&key))
         .min_by(|one, other| age(&**one).cmp(&age(&**other)))
 }

@@ -1,11 +1,13 @@
 //! What objects have recorded as theirs on their platforms, and whether the lists show it.
 
+use oc_domain::conditions::Reason;
 use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::policy::CreatePace;
 use oc_domain::record::{Job, OperationId, Record};
 use oc_domain::time::Time;
 
 use crate::cluster::cache::Cache;
+use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::record;
 use crate::cluster::stores::KnownResource;
@@ -129,6 +131,32 @@ pub struct Noted {
     pub due: [Option<Time>; 2],
     /// Whether a run of a job concerns it: its status shows jobs, and not all of them as done.
     pub unsynced: bool,
+    /// What its status says of `Ready`.
+    pub ready: ReadySaid,
+    /// Since when a change may have been requested whose outcome is unknown.
+    pub intent: Option<Time>,
+    /// Since when an operation runs, and whether the platform has a task for it.
+    pub running: Option<(Time, bool)>,
+    /// Whether its status shows each job as due or requested, in the order of [`Job::ALL`].
+    pub jobs: [bool; 2],
+}
+
+/// The value and the reason of `Ready`: `None` without the condition, and for a reason that is none of ours. Text
+/// that someone else has written into a status never gets further.
+pub type ReadySaid = Option<(&'static str, Option<Reason>)>;
+
+/// Returns what a status says of `Ready`.
+pub fn ready_said(status: Option<&impl HasStatus>) -> ReadySaid {
+    let conditions = status.map(HasStatus::conditions).unwrap_or_default();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready")?;
+    let value = ["True", "False"].into_iter().find(|value| *value == ready.status);
+    Some((value.unwrap_or("Unknown"), Reason::parse(&ready.reason)))
+}
+
+/// Since when an operation runs, and whether the platform has a task for it.
+fn running(record: &Record) -> Option<(Time, bool)> {
+    let operation = record.running()?;
+    Some((operation.started, operation.task.is_some()))
 }
 
 /// A kind whose objects may have something on a platform. The defaults are for a kind that never has.
@@ -151,12 +179,17 @@ impl Counted for LeadPolicy {}
 
 impl Counted for Lead {
     fn noted(&self, cache: &Cache, key: &ObjectKey) -> Option<Noted> {
+        let record = cache.record_of_lead(key, self);
         Some(Noted {
-            has: Has::of_lead(self, &cache.record_of_lead(key, self)),
+            has: Has::of_lead(self, &record),
             pace: None,
             deleting: self.metadata.deletion_timestamp.is_some(),
             due: [None; 2],
             unsynced: false,
+            ready: ready_said(self.status.as_ref()),
+            intent: record.open_intent().map(|intent| intent.start),
+            running: running(&record),
+            jobs: [false; 2],
         })
     }
 
@@ -173,16 +206,22 @@ impl Counted for OcEssentialService {
             .operation
             .as_ref()
             .and_then(|operation| Some((CreatePace::of(operation)?, operation.id.clone())));
+        let sync = self.status.as_ref().and_then(|status| status.sync.as_ref());
+        let waits = |state: SyncState| matches!(state, SyncState::Due | SyncState::Requested);
+        let waits_for = |job: Job| {
+            let mut jobs = sync.iter().flat_map(|sync| &sync.jobs);
+            jobs.any(|status| status.name == job.name() && waits(status.state))
+        };
         Some(Noted {
             has: Has::of_service(self, &record),
             pace,
             deleting: self.metadata.deletion_timestamp.is_some(),
             due: Job::ALL.map(|job| record.job(job).waits_since()),
-            unsynced: self
-                .status
-                .as_ref()
-                .and_then(|status| status.sync.as_ref())
-                .is_some_and(|sync| sync.state != SyncState::Synced),
+            unsynced: sync.is_some_and(|sync| sync.state != SyncState::Synced),
+            ready: ready_said(self.status.as_ref()),
+            intent: record.open_intent().map(|intent| intent.start),
+            running: running(&record),
+            jobs: Job::ALL.map(waits_for),
         })
     }
 

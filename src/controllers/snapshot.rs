@@ -1,25 +1,21 @@
-//! A snapshot of the operator's state, counted over all known objects on request. Nothing of it is kept.
+//! A snapshot of the operator's state, counted on request. Nothing of it is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use oc_domain::conditions::Reason;
 use oc_domain::model::LicenseType;
-use oc_domain::record::{Job, Record};
 use oc_domain::time::Time;
 
-use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::Kind;
 use crate::cluster::record;
-use crate::cluster::stores::{KnownResource, for_kind};
 use crate::cluster::watch_health::WatchStatus;
 use crate::controllers::context::Context;
+use crate::controllers::recorded::{Noted, ReadySaid, ready_said};
 use crate::platform::budget::BudgetStats;
 use crate::runtime::clock;
 use crate::runtime::workqueue::QueueStats;
-use oc_api::{LeadPolicy, OcEssentialService, SyncState};
+use oc_api::LeadPolicy;
 
 /// Objects of one kind with something outstanding, and the age of the oldest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,27 +97,13 @@ pub struct Snapshot {
     pub leads: bool,
 }
 
-/// The value and the reason of `Ready`. Text that someone else has written into a status never becomes a
-/// label.
-fn standing(kind: Kind, status: Option<&impl HasStatus>) -> ReadyState {
-    let ready: Option<&Condition> = status.and_then(|status| {
-        status
-            .conditions()
-            .iter()
-            .find(|condition| condition.type_ == "Ready")
-    });
-    let Some(ready) = ready else {
-        return (kind, "Unknown", "None".to_owned());
-    };
-    let value = ["True", "False"]
-        .into_iter()
-        .find(|value| *value == ready.status)
-        .unwrap_or("Unknown");
-    (
-        kind,
-        value,
-        Reason::parse(&ready.reason).map_or_else(|| "Other".to_owned(), |reason| reason.to_string()),
-    )
+/// The labels for what an object says of `Ready`.
+fn labels(said: ReadySaid) -> (&'static str, String) {
+    match said {
+        None => ("Unknown", "None".to_owned()),
+        Some((value, None)) => (value, "Other".to_owned()),
+        Some((value, Some(reason))) => (value, reason.to_string()),
+    }
 }
 
 fn license(license: Option<LicenseType>) -> String {
@@ -144,12 +126,10 @@ impl Snapshot {
             leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };
-        for kind in Kind::ALL {
-            for_kind!(kind, K => K::stored(&context.cache).for_each(|object| {
-                *census.objects.entry(standing(kind, object.status.as_ref())).or_default() += 1;
-            }));
-        }
+        let mut objects: HashMap<(Kind, ReadySaid), u64> = HashMap::new();
         context.cache.platforms.for_each(|object| {
+            let said = ready_said(object.status.as_ref());
+            *objects.entry((Kind::LivePlatform, said)).or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
             let discovery = object
@@ -169,26 +149,38 @@ impl Snapshot {
                 },
             );
         });
-        context.cache.policies.for_each(|object| census.policy(object));
-        context.cache.leads.for_each(|object| {
-            census.open(0, now, &record::of_lead(object));
+        context.cache.policies.for_each(|object| {
+            let said = ready_said(object.status.as_ref());
+            *objects.entry((Kind::LeadPolicy, said)).or_default() += 1;
+            census.policy(object);
         });
-        context.cache.services.for_each(|object| {
-            census.open(1, now, &record::of_service(object));
-            census.jobs(object);
+        context.tallies.for_each(|kind, platform, noted| {
+            *objects.entry((kind, noted.ready)).or_default() += 1;
+            census.count(now, kind, platform, noted);
         });
+        for ((kind, said), count) in objects {
+            let (value, reason) = labels(said);
+            *census.objects.entry((kind, value, reason)).or_default() += count;
+        }
         for (name, platform) in &mut census.platforms {
             platform.read(context, now, name);
         }
         census
     }
 
-    fn open(&mut self, which: usize, now: Time, record: &Record) {
-        if let Some(intent) = record.open_intent() {
-            self.intents[which].add(now, intent.start);
+    /// Counts a lead or a service.
+    fn count(&mut self, now: Time, kind: Kind, platform: &str, noted: &Noted) {
+        let which = usize::from(kind == Kind::OcEssentialService);
+        if let Some(since) = noted.intent {
+            self.intents[which].add(now, since);
         }
-        if let Some(operation) = record.running().filter(|operation| operation.task.is_some()) {
-            self.tasks[which].add(now, operation.started);
+        if let Some((since, true)) = noted.running {
+            self.tasks[which].add(now, since);
+        }
+        if let Some(platform) = self.platforms.get_mut(platform) {
+            for (due, waits) in platform.jobs_due.iter_mut().zip(noted.jobs) {
+                *due += u64::from(waits);
+            }
         }
     }
 
@@ -198,25 +190,6 @@ impl Snapshot {
             platform.onboarded += u64::from(status.made);
             platform.waiting += u64::from(status.waiting);
             platform.refused += u64::from(status.refused);
-        }
-    }
-
-    fn jobs(&mut self, object: &OcEssentialService) {
-        let Some(status) = &object.status else { return };
-        let platform = status
-            .platform
-            .as_ref()
-            .and_then(|platform| self.platforms.get_mut(platform));
-        let (Some(platform), Some(sync)) = (platform, &status.sync) else {
-            return;
-        };
-        for (due, job) in platform.jobs_due.iter_mut().zip(Job::ALL) {
-            let waits = |state: SyncState| matches!(state, SyncState::Due | SyncState::Requested);
-            *due += u64::from(
-                sync.jobs
-                    .iter()
-                    .any(|status| status.name == job.name() && waits(status.state)),
-            );
         }
     }
 }

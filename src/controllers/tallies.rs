@@ -17,7 +17,7 @@ use oc_domain::record::OperationId;
 use oc_domain::time::{Duration, Time};
 
 use crate::cluster::cache::Cache;
-use crate::cluster::key::ObjectKey;
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::stores::{KnownResource, for_kind};
 use crate::controllers::recorded::{Counted, Noted, Recorded};
 use crate::platform::index::{LeadIndex, ServiceIndex};
@@ -57,7 +57,8 @@ impl By {
 /// The counts of one platform's objects.
 #[derive(Default)]
 struct Tally {
-    entered: HashMap<ObjectKey, CountedObject>,
+    /// Boxed: a table has room for many more than there are.
+    entered: HashMap<ObjectKey, Box<CountedObject>>,
     numbers: u64,
     by: Option<By>,
     counted: Arc<AbsenceCount>,
@@ -79,14 +80,12 @@ impl Tally {
             self.numbers += 1;
             self.keep(self.numbers, key, &noted);
             self.changed.insert(key.clone());
-            self.entered.insert(
-                key.clone(),
-                CountedObject {
-                    number: self.numbers,
-                    noted,
-                    recorded: Recorded::Nothing,
-                },
-            );
+            let counted = CountedObject {
+                number: self.numbers,
+                noted,
+                recorded: Recorded::Nothing,
+            };
+            self.entered.insert(key.clone(), Box::new(counted));
             return;
         };
         if entered.noted.has != noted.has {
@@ -296,6 +295,22 @@ impl Tallies {
         let state = self.state();
         let tally = state.tallies.get(platform);
         tally.map_or_else(Vec::new, |tally| of(tally).iter().cloned().collect())
+    }
+
+    /// Calls `look` with each lead and service, as its newest version was noted, and its platform.
+    pub fn for_each(&self, mut look: impl FnMut(Kind, &str, &Noted)) {
+        for (platform, tally) in &self.state().tallies {
+            for (key, entered) in &tally.entered {
+                look(key.kind(), platform, &entered.noted);
+            }
+        }
+    }
+
+    /// Whether any object has an open intent or a running operation.
+    pub fn has_something_open(&self) -> bool {
+        let state = self.state();
+        let mut entered = state.tallies.values().flat_map(|tally| tally.entered.values());
+        entered.any(|entered| entered.noted.intent.is_some() || entered.noted.running.is_some())
     }
 
     /// Since when services of a platform wait for each job: the earliest and the latest.

@@ -109,7 +109,17 @@ impl Line {
                 self.push(held);
             }
         }
-        let next = self.waiting.pop_front()?;
+        let Some(next) = self.waiting.pop_front() else {
+            // The room for thousands is needed once, when they all arrive.
+            self.waiting = VecDeque::new();
+            if self.is_empty() {
+                *self = Self {
+                    closing: self.closing,
+                    ..Self::default()
+                };
+            }
+            return None;
+        };
         self.bytes -= next.bytes();
         Some(next)
     }

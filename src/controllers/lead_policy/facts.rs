@@ -8,29 +8,23 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::eligibility::may_become_service;
-use oc_domain::lead_policy::{
-    Candidate, LeadMark, MadeService, NamedLikeLead, ONBOARDED_BY, ONBOARDING_FINALIZER, Progress, RuleMatch,
-};
+use oc_domain::lead_policy::{Candidate, LeadMark, MadeService, NamedLikeLead, RuleMatch};
 use oc_domain::names::{ShortNameRule, TenantId};
 use oc_domain::policy::PlatformAccess;
-use oc_domain::time::{Duration, Time};
+use oc_domain::time::Duration;
 
-use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::record::LEAD_POLICY_LABEL;
+use crate::cluster::key::{Kind, ObjectKey, QualifiedName};
 use crate::controllers::context::Context;
 use crate::controllers::lead_policy::expression::{Evaluated, Expressions, deeply};
+use crate::controllers::lead_policy::notes::{AT_A_TIME, LeadNote, NotedVersion, ServiceNote};
 use crate::controllers::lead_policy::state::{Compiled, SpecVersion};
 use crate::controllers::texts::ascii;
 use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::runtime::clock;
-use oc_api::service::Mode;
-use oc_api::{Lead, LeadPolicy, OcEssentialService};
+use oc_api::{Lead, LeadPolicy};
 
 /// How much older than `spec.observeInterval` the list of services may be: it is read in time or not at all.
 const LATE: Duration = Duration::from_secs(60);
-
-/// How many leads are looked at before other work has its turn.
-const AT_A_TIME: usize = 256;
 
 /// The version of a policy's spec.
 pub fn spec_version(policy: &LeadPolicy) -> SpecVersion {
@@ -140,44 +134,71 @@ impl PolicyRules {
     }
 
     /// Evaluates the expressions for the leads that it selects.
-    async fn evaluate(&self, context: &Context, leads: &[Arc<Lead>]) -> ByLead {
-        let (mut all, mut new) = (HashMap::new(), Vec::new());
-        for lead in leads.iter().filter(|lead| self.selects(lead)) {
-            match context.policies.evaluated(&self.key, &uid(lead), &version(lead)) {
-                Some(known) => drop(all.insert(lead.name_any(), known)),
-                None => new.push(Arc::clone(lead)),
-            }
+    async fn evaluate(&self, context: &Context, leads: &[NotedVersion<LeadNote>]) -> ByLead {
+        let mut all = HashMap::new();
+        if self.wrong().is_some() {
+            return all;
         }
-        if !new.is_empty() && self.wrong().is_none() {
-            let (compiled, batch) = (Arc::clone(&self.compiled), new.clone());
-            let evaluated = deeply(move || match compiled.as_ref() {
-                Ok(expressions) => batch.iter().map(|lead| expressions.evaluate(lead)).collect(),
-                Err(_) => Vec::new(),
-            });
-            match evaluated.await {
-                Ok(evaluated) => {
-                    for (lead, evaluated) in new.iter().zip(evaluated) {
-                        let evaluated = Arc::new(evaluated);
-                        let (uid, version) = (uid(lead), version(lead));
+        for some in leads.chunks(AT_A_TIME) {
+            let mut new = Vec::new();
+            for lead in some
+                .iter()
+                .filter(|lead| *lead.note.platform == *self.policy.spec.platform)
+            {
+                match context.policies.evaluated(&self.key, lead) {
+                    Some(known) => all.extend(known.map(|known| (Arc::clone(&lead.place), known))),
+                    // By now it may have another version. Then a run follows, and this one writes nothing to it.
+                    None => new.extend(
                         context
-                            .policies
-                            .keep_evaluated(&self.key, &uid, &version, &evaluated);
-                        all.insert(lead.name_any(), evaluated);
-                    }
+                            .cache
+                            .leads
+                            .look(&lead.place)
+                            .map(|(_, object)| (lead, object)),
+                    ),
                 }
-                Err(why) => tracing::error!(policy = %self.key, why, "expressions were not evaluated"),
+            }
+            if new.is_empty() {
+                tokio::task::yield_now().await;
+            } else {
+                self.evaluate_new(context, new, &mut all).await;
             }
         }
+        context.policies.forget_leads_but(&self.key, leads);
         all
     }
-}
 
-fn uid(lead: &Lead) -> String {
-    lead.metadata.uid.clone().unwrap_or_default()
-}
-
-fn version(lead: &Lead) -> String {
-    lead.resource_version().unwrap_or_default()
+    /// Evaluates the expressions for leads that have changed.
+    async fn evaluate_new(
+        &self,
+        context: &Context,
+        new: Vec<(&NotedVersion<LeadNote>, Arc<Lead>)>,
+        all: &mut ByLead,
+    ) {
+        let (selected, others): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|(_, object)| self.selects(object));
+        for (lead, _) in others {
+            context.policies.keep_evaluated(&self.key, lead, None);
+        }
+        let (leads, objects): (Vec<_>, Vec<_>) = selected.into_iter().unzip();
+        if objects.is_empty() {
+            return;
+        }
+        let compiled = Arc::clone(&self.compiled);
+        let evaluated = deeply(move || match compiled.as_ref() {
+            Ok(expressions) => objects.iter().map(|lead| expressions.evaluate(lead)).collect(),
+            Err(_) => Vec::new(),
+        });
+        match evaluated.await {
+            Ok(evaluated) => {
+                for (lead, evaluated) in leads.into_iter().zip(evaluated) {
+                    let evaluated = Arc::new(evaluated);
+                    context.policies.keep_evaluated(&self.key, lead, Some(&evaluated));
+                    all.insert(Arc::clone(&lead.place), evaluated);
+                }
+            }
+            Err(why) => tracing::error!(policy = %self.key, why, "expressions were not evaluated"),
+        }
+    }
 }
 
 /// The other policies of the namespace for the same platform that are older than this one, the oldest first.
@@ -206,14 +227,14 @@ async fn older(context: &Context, rules: &PolicyRules) -> Vec<PolicyRules> {
     all
 }
 
-/// What expressions say, by the name of the lead. Leads that are not in it are not wanted.
-type ByLead = HashMap<String, Arc<Evaluated>>;
+/// What expressions say, by the lead. Leads that are not in it are not wanted.
+type ByLead = HashMap<QualifiedName, Arc<Evaluated>>;
 
 /// What the expressions of a policy say about the leads, and those of each older policy, by its name.
 async fn said(
     context: &Context,
     rules: &PolicyRules,
-    leads: &[Arc<Lead>],
+    leads: &[NotedVersion<LeadNote>],
 ) -> (ByLead, Vec<(String, ByLead)>) {
     let evaluated = rules.evaluate(context, leads).await;
     let mut before = Vec::new();
@@ -221,15 +242,12 @@ async fn said(
         let name = older.key.name().to_owned();
         before.push((name, older.evaluate(context, leads).await));
     }
-    let uids = leads.iter().filter_map(|lead| lead.metadata.uid.as_deref());
-    context.policies.forget_leads_but(&rules.key, &uids.collect());
     (evaluated, before)
 }
 
 /// One lead, with what the decision needs to know of it.
 struct LeadFacts {
-    object: Arc<Lead>,
-    name: String,
+    lead: NotedVersion<LeadNote>,
     tenant: TenantId,
     evaluated: Option<Arc<Evaluated>>,
     /// The text for the short name, in ASCII.
@@ -247,16 +265,22 @@ enum Named {
     Other,
 }
 
-/// One service that the policy has created.
-struct MadeFacts {
-    object: Arc<OcEssentialService>,
-    name: String,
+fn by_name<'a>(
+    made: &'a [NotedVersion<ServiceNote>],
+    others: &'a [NotedVersion<ServiceNote>],
+) -> HashMap<&'a str, Named> {
+    let others = others.iter().map(|other| (other.name(), Named::Other));
+    let made = made.iter().enumerate();
+    others
+        .chain(made.map(|(at, made)| (made.name(), Named::Made(at))))
+        .collect()
 }
 
 /// The leads and the services of a namespace, for one policy.
 pub struct NamespaceFacts {
     leads: Vec<LeadFacts>,
-    made: Vec<MadeFacts>,
+    /// The services that the policy has created.
+    made: Vec<NotedVersion<ServiceNote>>,
     policies: HashSet<String>,
 }
 
@@ -269,36 +293,39 @@ impl NamespaceFacts {
         names: Option<&Names>,
     ) -> Self {
         let namespace = key.namespace();
-        let mut objects = Vec::new();
-        context.cache.leads.for_each(|lead| {
-            if lead.metadata.namespace.as_deref() == Some(namespace) {
-                objects.push(Arc::clone(lead));
-            }
-        });
-        let (mut evaluated, before) = match rules {
-            Some(rules) => said(context, rules, &objects).await,
+        let policies = &context.policies;
+        let noted = policies
+            .leads
+            .of(&context.cache.leads, namespace, LeadNote::of)
+            .await;
+        let (evaluated, before) = match rules {
+            Some(rules) => said(context, rules, &noted).await,
             None => Default::default(),
         };
-        // After the last wait for expressions, so that it is no older than the leads.
-        let made = made(context, namespace, key.name());
-        let by_name: HashMap<&str, usize> = (made.iter().enumerate())
-            .map(|(at, made)| (made.name.as_str(), at))
-            .collect();
+        // After the last wait for expressions, so that they are no older than the leads.
+        let services = policies
+            .services
+            .of(&context.cache.services, namespace, ServiceNote::of);
+        let services = services.await;
+        policies.forget_unless_used(namespace);
+        let is_ours =
+            |service: &NotedVersion<ServiceNote>| service.note.policy.as_deref() == Some(key.name());
+        let (made, others): (Vec<_>, Vec<_>) = services.into_iter().partition(is_ours);
+        let mut named = by_name(&made, &others);
         let now = clock::now();
-        let mut leads = Vec::with_capacity(objects.len());
-        for (count, object) in objects.into_iter().enumerate() {
+        let mut leads = Vec::with_capacity(noted.len());
+        for (count, lead) in noted.into_iter().enumerate() {
             if count % AT_A_TIME == AT_A_TIME - 1 {
                 tokio::task::yield_now().await;
             }
-            let Ok(tenant) = TenantId::parse(&object.spec.ms_tenant_id) else {
-                continue;
-            };
-            let name = object.name_any();
-            let said = evaluated.remove(&name);
+            let Some(tenant) = lead.note.tenant else { continue };
+            let said = evaluated.get(&lead.place).cloned();
             let wanted = said.as_deref().is_some_and(|said| *said != Evaluated::No);
-            let platform = object.spec.platform.as_str();
             let of_older = |(_, all): &&(String, ByLead)| {
-                matches!(all.get(&name).map(|said| &**said), Some(Evaluated::Yes { .. }))
+                matches!(
+                    all.get(&lead.place).map(|said| &**said),
+                    Some(Evaluated::Yes { .. })
+                )
             };
             leads.push(LeadFacts {
                 short_name: match said.as_deref() {
@@ -306,53 +333,48 @@ impl NamespaceFacts {
                     _ => String::new(),
                 },
                 eligible: wanted && names.is_some_and(|names| eligible(names, &tenant)),
-                served: served(context, platform, &tenant)
-                    || context.policies.others_have_under_way(key, now, &name),
+                served: served(context, &lead.note.platform, &tenant)
+                    || policies.others_have_under_way(key, now, lead.name()),
                 older: before.iter().find(of_older).map(|(older, _)| older.clone()),
-                named: match by_name.get(name.as_str()) {
-                    Some(at) => Named::Made(*at),
-                    None if context.cache.services.get(namespace, &name).is_some() => Named::Other,
-                    None => Named::None,
-                },
+                named: named.remove(lead.name()).unwrap_or(Named::None),
                 evaluated: said,
                 tenant,
-                name,
-                object,
+                lead,
             });
         }
-        let known = context.policies.of_namespace(namespace);
-        let policies = known.into_iter().map(|key| key.name().to_owned()).collect();
+        drop(named);
+        let known = policies.of_namespace(namespace);
         Self {
             leads,
             made,
-            policies,
+            policies: known.into_iter().map(|key| key.name().to_owned()).collect(),
         }
     }
 
     /// The services, as the decision takes them.
     pub fn services(&self) -> Vec<MadeService<'_>> {
-        self.made.iter().map(MadeFacts::service).collect()
+        self.made.iter().map(made_service).collect()
     }
 
     /// The leads, as the decision takes them.
     pub fn candidates<'a>(&'a self, services: &'a [MadeService<'a>]) -> impl Iterator<Item = Candidate<'a>> {
-        self.leads.iter().map(move |lead| Candidate {
-            name: &lead.name,
-            created: created(&*lead.object),
-            tenant: lead.tenant,
-            matches: match lead.evaluated.as_deref() {
+        self.leads.iter().map(move |facts| Candidate {
+            name: facts.lead.name(),
+            created: facts.lead.note.created,
+            tenant: facts.tenant,
+            matches: match facts.evaluated.as_deref() {
                 None | Some(Evaluated::No) => RuleMatch::No,
                 Some(Evaluated::Failed(why)) => RuleMatch::Failed(why),
                 Some(Evaluated::Yes { full_name, .. }) => RuleMatch::Yes {
-                    short_name: &lead.short_name,
+                    short_name: &facts.short_name,
                     full_name,
                 },
             },
-            eligible: lead.eligible,
-            served: lead.served,
-            mark: self.mark(&lead.object),
-            older_policy: lead.older.as_deref(),
-            object: match lead.named {
+            eligible: facts.eligible,
+            served: facts.served,
+            mark: self.mark(&facts.lead.note),
+            older_policy: facts.older.as_deref(),
+            object: match facts.named {
                 Named::None => NamedLikeLead::None,
                 Named::Made(at) => services.get(at).map_or(NamedLikeLead::None, NamedLikeLead::Made),
                 Named::Other => NamedLikeLead::Other,
@@ -360,80 +382,35 @@ impl NamespaceFacts {
         })
     }
 
-    fn mark<'a>(&self, lead: &'a Lead) -> LeadMark<'a> {
+    fn mark<'a>(&self, lead: &'a LeadNote) -> LeadMark<'a> {
         let exists = |policy: &str| self.policies.contains(policy);
         let time = |text: &str| text.parse::<jiff::Timestamp>().ok().map(clock::time);
-        match lead.annotations().get(ONBOARDED_BY) {
+        match &lead.mark {
             None => LeadMark::None,
             Some(text) => LeadMark::parse(text, exists, time),
         }
     }
 
     /// The version of a lead that the decision was given.
-    pub fn lead(&self, name: &str) -> Option<&Arc<Lead>> {
-        let found = self.leads.iter().find(|lead| lead.name == name);
-        found.map(|lead| &lead.object)
+    pub fn lead(&self, name: &str) -> Option<&NotedVersion<LeadNote>> {
+        let found = self.leads.iter().find(|facts| facts.lead.name() == name);
+        found.map(|facts| &facts.lead)
     }
 
     /// The version of a service that the decision was given.
-    pub fn service(&self, name: &str) -> Option<&Arc<OcEssentialService>> {
-        let found = self.made.iter().find(|made| made.name == name);
-        found.map(|made| &made.object)
+    pub fn service(&self, name: &str) -> Option<&NotedVersion<ServiceNote>> {
+        self.made.iter().find(|made| made.name() == name)
     }
 }
 
-impl MadeFacts {
-    fn service(&self) -> MadeService<'_> {
-        let object = &*self.object;
-        let generation = object.metadata.generation.unwrap_or_default();
-        let deleting = object.metadata.deletion_timestamp.is_some();
-        let conditions = object
-            .status
-            .as_ref()
-            .map(|status| status.conditions.as_slice())
-            .unwrap_or_default();
-        let ready = conditions.iter().find(|condition| {
-            condition.type_ == "Ready" && condition.observed_generation == Some(generation)
-        });
-        MadeService {
-            name: &self.name,
-            created: created(object),
-            progress: Progress::of(
-                deleting,
-                ready.is_some_and(|ready| ready.status == "True"),
-                ready.and_then(|ready| Reason::parse(&ready.reason)),
-            ),
-            held: object
-                .finalizers()
-                .iter()
-                .any(|name| name == ONBOARDING_FINALIZER),
-            untouched_plan: object.spec.mode == Mode::Plan && generation == 1 && !deleting,
-        }
+fn made_service(made: &NotedVersion<ServiceNote>) -> MadeService<'_> {
+    MadeService {
+        name: made.name(),
+        created: made.note.created,
+        progress: made.note.progress,
+        held: made.note.held,
+        untouched_plan: made.note.untouched_plan,
     }
-}
-
-fn created<K: kube::Resource>(object: &K) -> Time {
-    let created = object.creation_timestamp();
-    created.map(|time| clock::time(time.0)).unwrap_or_default()
-}
-
-/// The services in a namespace that a policy has created.
-fn made(context: &Context, namespace: &str, policy: &str) -> Vec<MadeFacts> {
-    let mut made = Vec::new();
-    context.cache.services.for_each(|object| {
-        let ours = object.metadata.namespace.as_deref() == Some(namespace)
-            && object
-                .labels()
-                .get(LEAD_POLICY_LABEL)
-                .is_some_and(|label| label == policy);
-        if ours {
-            made.push(MadeFacts {
-                name: object.name_any(),
-                object: Arc::clone(object),
-            });
-        }
-    });
-    made
 }
 
 /// Whether the platform's lists say that the tenant may become a service.

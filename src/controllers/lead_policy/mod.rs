@@ -3,6 +3,7 @@
 mod check;
 mod expression;
 mod facts;
+mod notes;
 pub mod run;
 pub mod state;
 pub mod wake;

@@ -23,7 +23,7 @@ use serde_json::json;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::patch::{self, WriteError};
 use crate::cluster::record::{LEAD_POLICY_LABEL, requested};
-use crate::cluster::stores::{KnownResource, key_of};
+use crate::cluster::stores::KnownResource;
 use crate::controllers::beside;
 use crate::controllers::context::Context;
 use crate::controllers::events;
@@ -257,12 +257,16 @@ impl PolicyRun<'_> {
         let (Some(lead), Some(policy)) = (facts.lead(&new.name), &self.policy) else {
             return Wrote::Done;
         };
+        // It was decided for this version.
+        let Some(lead) = lead.object(&self.context.cache.leads) else {
+            return Wrote::Failed;
+        };
         let text = LeadMark::begun_text(
             self.key.name(),
             policy.metadata.uid.as_deref().unwrap_or_default(),
         );
         memory.marking(clock::now(), &new.name, new.tenant);
-        match self.mark(lead, &text).await {
+        match self.mark(&lead, &text).await {
             Ok(()) => {
                 rate::wait(self.rate).await;
                 self.create(policy, new, memory).await
@@ -281,15 +285,15 @@ impl PolicyRun<'_> {
         let (Some(lead), Some(policy)) = (facts.lead(&new.name), &self.policy) else {
             return Wrote::Done;
         };
-        let newest = match patch::newest(&self.context.client, &**lead).await {
+        let Some((_, stored)) = self.context.cache.leads.look(&lead.place) else {
+            return Wrote::Done;
+        };
+        let newest = match patch::newest(&self.context.client, &*stored).await {
             Ok(newest) => newest,
             Err(WriteError::NotFound) => return Wrote::Done,
             Err(error) => return self.not_marked(&error, new, memory),
         };
-        let mark = |lead: &Lead| lead.annotations().get(ONBOARDED_BY).cloned();
-        let same = newest.metadata.uid == lead.metadata.uid
-            && newest.metadata.deletion_timestamp.is_none()
-            && mark(&newest) == mark(lead);
+        let same = lead.note.is_of(&newest) && newest.metadata.deletion_timestamp.is_none();
         put(self.context, newest);
         if same {
             self.create(policy, new, memory).await
@@ -384,25 +388,35 @@ impl PolicyRun<'_> {
         made: Time,
         memory: &mut OnboardingMemory,
     ) -> Wrote {
-        let Some(object) = facts.service(name) else {
+        let cache = &self.context.cache;
+        let Some(service) = facts.service(name) else {
             return Wrote::Done;
         };
-        if let Some(lead) = facts.lead(name) {
-            let lead = self.current(lead);
+        let stored = facts
+            .lead(name)
+            .and_then(|lead| Some((lead, cache.leads.look(&lead.place)?.1)));
+        if let Some((lead, stored)) = stored {
+            // The status of the lead has often changed since then, and that does not matter here.
+            if !lead.note.is_of(&stored) {
+                return self.not_finished(name, &WriteError::Conflict);
+            }
             let uid = self
                 .policy
                 .as_ref()
                 .and_then(|policy| policy.metadata.uid.clone());
-            let text = finished(&lead, self.key.name(), uid.as_deref(), made);
-            if lead.annotations().get(ONBOARDED_BY) != Some(&text) {
+            let text = finished(&stored, self.key.name(), uid.as_deref(), made);
+            if stored.annotations().get(ONBOARDED_BY) != Some(&text) {
                 memory.finishing(clock::now(), name);
-                match self.mark(&lead, &text).await {
+                match self.mark(&stored, &text).await {
                     Ok(()) => rate::wait(self.rate).await,
                     Err(WriteError::NotFound) => {}
                     Err(error) => return self.not_finished(name, &error),
                 }
             }
         }
+        let Some(object) = service.object(&cache.services) else {
+            return self.not_finished(name, &WriteError::Conflict);
+        };
         let mut finalizers = object.finalizers().to_vec();
         let before = finalizers.len();
         finalizers.retain(|name| name != ONBOARDING_FINALIZER);
@@ -410,7 +424,7 @@ impl PolicyRun<'_> {
             return Wrote::Done;
         }
         let patch = json!({ "metadata": { "finalizers": finalizers } });
-        match patch::merge(&self.context.client, &**object, patch).await {
+        match patch::merge(&self.context.client, &*object, patch).await {
             Ok(written) => {
                 put(self.context, written);
                 Wrote::Done
@@ -418,20 +432,6 @@ impl PolicyRun<'_> {
             Err(WriteError::NotFound) => Wrote::Done,
             Err(error) => self.not_finished(name, &error),
         }
-    }
-
-    /// The lead as it is stored by now, if its mark is still the one that was decided about: its status has often
-    /// changed since then, and the API server would refuse a write on condition of the older version.
-    fn current(&self, lead: &Arc<Lead>) -> Arc<Lead> {
-        let mark = |lead: &Lead| {
-            (
-                lead.metadata.uid.clone(),
-                lead.annotations().get(ONBOARDED_BY).cloned(),
-            )
-        };
-        let stored = self.context.cache.leads.of(&key_of(&**lead));
-        let same = stored.filter(|stored| mark(stored) == mark(lead));
-        same.unwrap_or_else(|| Arc::clone(lead))
     }
 
     fn not_finished(&self, name: &str, error: &WriteError) -> Wrote {
@@ -448,12 +448,15 @@ impl PolicyRun<'_> {
 
     /// Lets a planned service be provisioned.
     async fn adjust(&self, facts: &NamespaceFacts, name: &str, memory: &mut OnboardingMemory) -> Wrote {
-        let Some(object) = facts.service(name) else {
+        let Some(service) = facts.service(name) else {
             return Wrote::Done;
+        };
+        let Some(object) = service.object(&self.context.cache.services) else {
+            return Wrote::Failed;
         };
         memory.adjusting(clock::now(), name);
         let patch = json!({ "spec": { "mode": SpecMode::Apply } });
-        match patch::merge(&self.context.client, &**object, patch).await {
+        match patch::merge(&self.context.client, &*object, patch).await {
             Ok(written) => {
                 let namespace = self.key.namespace();
                 tracing::info!(

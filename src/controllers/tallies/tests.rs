@@ -5,6 +5,7 @@ use crate::cluster::record;
 use crate::cluster::stores::key_of;
 use crate::controllers::context::Context;
 use crate::controllers::handlers;
+use crate::controllers::recorded::{ReadySaid, ready_said};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 use kube::{Client, Config, Resource};
@@ -13,7 +14,7 @@ use oc_api::{Lead, OcEssentialService};
 use oc_domain::model;
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
 use oc_domain::policy;
-use oc_domain::record::Job;
+use oc_domain::record::{Job, Record};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -145,6 +146,8 @@ fn object() -> impl Strategy<Value = Value> {
                 json!({"name": which.name(), "state": state, "dueTime": due.map(at)})
             };
             let jobs: Vec<_> = jobs.into_iter().map(job).collect();
+            let (truth, reason) = if read_back { ("True", "Succeeded") } else { ("False", "a person's own") };
+            let ready = json!({"type": "Ready", "status": truth, "reason": reason, "message": "", "lastTransitionTime": at(0)});
             let mut annotations = serde_json::Map::new();
             if let Some((create, id)) = intent {
                 let kind = if create { "Create" } else { "Delete" };
@@ -157,7 +160,7 @@ fn object() -> impl Strategy<Value = Value> {
                 "spec": {"platform": PLATFORMS[platform], "shortName": "Contoso", "fullName": "Contoso"},
                 "status": {
                     "operation": operation, "leadId": told.map(guid).filter(|_| read_back), "licenseType": read_back.then_some("OC Essential"),
-                    "umpCustomerGuid": told.map(guid), "sync": sync.map(|state| json!({"state": state, "jobs": jobs})),
+                    "umpCustomerGuid": told.map(guid), "conditions": [ready], "sync": sync.map(|state| json!({"state": state, "jobs": jobs})),
                 },
             })
         })
@@ -322,6 +325,77 @@ fn unsynced(context: &Context, platform: &str) -> Vec<ObjectKey> {
     keys
 }
 
+/// What a walk over all objects counts of one: kind and name, what it says of `Ready`, since when it has an open intent
+/// and a running operation, and which jobs it waits for.
+type Census = (
+    Kind,
+    String,
+    ReadySaid,
+    Option<Time>,
+    Option<(Time, bool)>,
+    [bool; 2],
+);
+
+fn census(context: &Context) -> Vec<Census> {
+    let mut all = Vec::new();
+    let running = |record: &Record| {
+        let operation = record.running()?;
+        Some((operation.started, operation.task.is_some()))
+    };
+    let intent = |record: &Record| record.open_intent().map(|intent| intent.start);
+    context.cache.leads.for_each(|object| {
+        let (record, said) = (record::of_lead(object), ready_said(object.status.as_ref()));
+        let name = object.spec.platform.clone();
+        all.push((
+            Kind::Lead,
+            name,
+            said,
+            intent(&record),
+            running(&record),
+            [false; 2],
+        ));
+    });
+    context.cache.services.for_each(|object| {
+        let (record, said) = (record::of_service(object), ready_said(object.status.as_ref()));
+        let name = object.spec.platform.clone().unwrap();
+        let jobs = Job::ALL.map(|job| {
+            let sync = object.status.as_ref().and_then(|status| status.sync.as_ref());
+            let mut jobs = sync.into_iter().flat_map(|sync| sync.jobs.iter());
+            jobs.any(|shown| {
+                shown.name == job.name()
+                    && matches!(shown.state, oc_api::SyncState::Due | oc_api::SyncState::Requested)
+            })
+        });
+        all.push((
+            Kind::OcEssentialService,
+            name,
+            said,
+            intent(&record),
+            running(&record),
+            jobs,
+        ));
+    });
+    all.sort_by_key(|counted| format!("{counted:?}"));
+    all
+}
+
+/// The same, as the tallies have it.
+fn kept(context: &Context) -> Vec<Census> {
+    let mut all = Vec::new();
+    context.tallies.for_each(|kind, platform, noted| {
+        all.push((
+            kind,
+            platform.to_owned(),
+            noted.ready,
+            noted.intent,
+            noted.running,
+            noted.jobs,
+        ));
+    });
+    all.sort_by_key(|counted| format!("{counted:?}"));
+    all
+}
+
 /// The objects of a test run, and how they come and go.
 struct World {
     context: Arc<Context>,
@@ -444,6 +518,10 @@ proptest! {
                     prop_assert_eq!(context.tallies.unsynced(platform), unsynced(context, platform));
                     let waits = Job::ALL.map(|job| due(context, platform, job));
                     prop_assert_eq!(context.tallies.due(platform), waits);
+                    let counted = census(context);
+                    let open = counted.iter().any(|(_, _, _, intent, running, _)| intent.is_some() || running.is_some());
+                    prop_assert_eq!(kept(context), counted);
+                    prop_assert_eq!(context.tallies.has_something_open(), open);
                 }
             }
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
-use crate::controllers::Context;
+use crate::controllers::{Context, ReconciledResource};
 use crate::runtime::leadership::Leadership;
 use crate::telemetry::metrics::*;
+use oc_api::{Lead, OcEssentialService};
 
 const TENANT: &str = "22222222-2222-4222-8222";
 
@@ -67,6 +68,20 @@ fn lead(number: usize) -> Value {
     })
 }
 
+fn enter_lead(context: &Context, number: usize) {
+    let learnt = context.cache.leads.put(read(lead(number)));
+    learnt
+        .into_iter()
+        .for_each(|learnt| Lead::learnt(context, learnt));
+}
+
+fn enter_service(context: &Context, number: usize, ready: Value) {
+    let learnt = context.cache.services.put(read(service(number, ready)));
+    learnt
+        .into_iter()
+        .for_each(|learnt| OcEssentialService::learnt(context, learnt));
+}
+
 fn read<K: serde::de::DeserializeOwned>(object: Value) -> K {
     serde_json::from_value(object).unwrap()
 }
@@ -75,7 +90,7 @@ fn read<K: serde::de::DeserializeOwned>(object: Value) -> K {
 async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     let context = context(Arc::new(()));
     context.cache.platforms.put(read(platform("default")));
-    context.cache.leads.put(read(lead(1)));
+    enter_lead(&context, 1);
     for (number, platform) in ["default", "default", "other"].into_iter().enumerate() {
         context.cache.policies.put(read(policy(number, platform)));
     }
@@ -87,7 +102,7 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     .into_iter()
     .enumerate()
     {
-        context.cache.services.put(read(service(number, ready)));
+        enter_service(&context, number, ready);
     }
     let text = Metrics::default().text(Snapshot::of(&context)).unwrap();
     for line in [
@@ -178,11 +193,8 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     context.cache.platforms.put(read(platform("default")));
     let lines = |count: usize| {
         for number in 0..count {
-            context.cache.leads.put(read(lead(number)));
-            context
-                .cache
-                .services
-                .put(read(service(number, condition("True", "Succeeded"))));
+            enter_lead(&context, number);
+            enter_service(&context, number, condition("True", "Succeeded"));
         }
         let text = metrics.text(Snapshot::of(&context)).unwrap();
         (text.lines().count(), text.len())
