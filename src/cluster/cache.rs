@@ -107,8 +107,8 @@ impl Cache {
             platform,
             assumed,
             tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
-            short_name: Some(object.spec.short_name.clone()),
-            lead,
+            short_name: Some(object.spec.short_name.as_str().into()),
+            lead: lead.map(Box::new),
         }
     }
 

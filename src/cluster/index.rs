@@ -27,9 +27,9 @@ pub struct Entry {
     /// The tenant, if known.
     pub tenant: Option<TenantId>,
     /// The short name (services).
-    pub short_name: Option<String>,
-    /// The `Lead` that the object refers to (services).
-    pub lead: Option<store::ObjectName>,
+    pub short_name: Option<Box<str>>,
+    /// The `Lead` that the object refers to (services). Boxed: few do.
+    pub lead: Option<Box<store::ObjectName>>,
 }
 
 /// The index. Each method takes the lock and releases it before it returns, so callers may call anything
@@ -157,7 +157,7 @@ struct PlatformTables {
     all: BTreeSet<ObjectKey>,
     by_tenant: HashMap<TenantId, FewKeys>,
     /// By the short name in lower case.
-    by_name: HashMap<String, FewKeys>,
+    by_name: HashMap<Box<str>, FewKeys>,
 }
 
 /// Almost always one, so that it needs no allocation of its own. In order, and each once.
@@ -228,7 +228,7 @@ impl PlatformTables {
             put(&mut self.by_tenant, *tenant, key);
         }
         if let Some(name) = &entry.short_name {
-            put(&mut self.by_name, fold_case(name), key);
+            put(&mut self.by_name, fold_case(name).into(), key);
         }
     }
 
@@ -238,7 +238,7 @@ impl PlatformTables {
             take(&mut self.by_tenant, tenant, key);
         }
         if let Some(name) = &entry.short_name {
-            take(&mut self.by_name, &fold_case(name), key);
+            take(&mut self.by_name, &fold_case(name).into(), key);
         }
     }
 }
@@ -291,7 +291,7 @@ impl Tables {
             .or_default()
             .put(key, &entry);
         if let Some(lead) = &entry.lead {
-            put(&mut self.by_lead, lead.clone(), key);
+            put(&mut self.by_lead, store::ObjectName::clone(lead), key);
         }
         self.entries.insert(key.clone(), Box::new(entry));
         before

@@ -15,6 +15,14 @@ const MOST_MODELS: usize = 16;
 #[derive(Default)]
 pub struct Models(Vec<Box<[u8]>>);
 
+/// Whether an object is the same after it was written as text and read again. Whoever asks for a packed object must
+/// get it: it can't be told that it is not there. The store asserts this for each version that any test takes in;
+/// where the operator runs, nobody pays for it, since an object comes from such text.
+pub fn comes_back<K: Serialize + DeserializeOwned + PartialEq>(object: &K) -> bool {
+    let text = serde_json::to_vec(object);
+    text.is_ok_and(|text| serde_json::from_slice::<K>(&text).is_ok_and(|read| read == *object))
+}
+
 /// An object as compressed text.
 #[derive(Clone, Debug)]
 pub struct Packed {
@@ -26,13 +34,9 @@ pub struct Packed {
 }
 
 impl Models {
-    /// Packs an object. Returns `None` if the same object could not be had back, which no test has seen.
-    pub fn pack<K: Serialize + DeserializeOwned + PartialEq>(&mut self, object: &K) -> Option<Packed> {
-        let text = serde_json::to_vec(object).ok()?;
-        // Whoever asks for a packed object must get it: it can't be told that the object is not there.
-        let same = serde_json::from_slice::<K>(&text).is_ok_and(|read| read == *object);
-        let packed = same.then(|| self.compress(&text))??;
-        Some(packed)
+    /// Packs an object. Returns `None` if it can't be packed.
+    pub fn pack<K: Serialize>(&mut self, object: &K) -> Option<Packed> {
+        self.compress(&serde_json::to_vec(object).ok()?)
     }
 
     /// Returns the object.
@@ -123,14 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_come_back_is_not_packed() {
+    fn a_type_that_does_not_come_back_is_found() {
         #[derive(PartialEq, Serialize, Deserialize)]
         struct Lossy {
             #[serde(skip)]
             lost: u8,
         }
-        let mut models = Models::default();
-        assert!(models.pack(&Lossy { lost: 1 }).is_none());
-        assert!(models.pack(&Lossy { lost: 0 }).is_some());
+        assert!(!comes_back(&Lossy { lost: 1 }) && comes_back(&Lossy { lost: 0 }));
+        assert!(comes_back(&service(1, &json!({"licenseType": "OC Essential"}))));
     }
 }

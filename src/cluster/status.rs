@@ -321,10 +321,11 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
             .map(|license| license.label()),
         (Some(_), None) => before.license_type.clone(),
     };
-    let contact = contacts.then(|| oc_api::Contact {
-        full_name: lead.contact.full_name.as_deref().map(|text| cut(text, 500)),
-        email: lead.contact.email.as_deref().map(|text| cut(text, 500)),
-        phone_number: lead.contact.phone_number.as_deref().map(|text| cut(text, 100)),
+    let contact = lead.contact.as_ref().filter(|_| contacts);
+    let contact = contact.map(|contact| oc_api::Contact {
+        full_name: contact.full_name.as_deref().map(|text| cut(text, 500)),
+        email: contact.email.as_deref().map(|text| cut(text, 500)),
+        phone_number: contact.phone_number.as_deref().map(|text| cut(text, 100)),
     });
     oc_api::LeadStatus {
         lead_id: Some(lead.id.to_string()),

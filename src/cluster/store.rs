@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cluster::key::{ObjectKey, QualifiedName, is_in, qualified_name, with_qualified};
-use crate::cluster::packed::{Models, Packed};
+use crate::cluster::packed::{Models, Packed, comes_back};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type ObjectName = (String, String);
@@ -39,8 +39,9 @@ pub enum StoreEvent<K> {
     Synced,
 }
 
-/// How many objects of a kind stay unpacked. Those at work are among the last that were looked at.
-const UNPACKED: usize = 256;
+/// How many objects of a kind stay unpacked: about as many as are at work at once while the API server takes all that
+/// it can (measured), and those are the last that were looked at.
+const UNPACKED: usize = 384;
 
 /// What the store knows of one object.
 struct StoredObject<K> {
@@ -132,6 +133,7 @@ impl<K: Storable> Table<K> {
 
     /// Takes in a version, and returns the one before.
     fn replace(&mut self, object: &Arc<K>, wrong: Option<&str>) -> Option<Arc<K>> {
+        debug_assert!(comes_back(&**object), "an object is another after it was packed");
         self.stamps += 1;
         let stored = StoredObject {
             object: Some(Arc::clone(object)),

@@ -24,7 +24,7 @@ pub struct Discovery {
 
 /// The uid of an object, and what its last pass left. Boxed: a table has room for many more than there are,
 /// and is copied when it grows.
-type OfPass = Box<(Option<String>, PassMemory)>;
+type OfPass = Box<(Option<Box<str>>, PassMemory)>;
 
 /// State per object and platform that lives only in this process.
 pub struct Memory {
@@ -52,7 +52,7 @@ impl Default for Memory {
 
 impl Memory {
     /// Works on what is remembered of the object with this uid. An earlier object of the same name leaves no
-    /// memory.
+    /// memory, and of an object of which there is nothing to remember, nothing is kept.
     pub fn with_pass<T>(
         &self,
         key: &ObjectKey,
@@ -60,11 +60,23 @@ impl Memory {
         work: impl FnOnce(&mut PassMemory) -> T,
     ) -> T {
         let mut passes = self.passes.lock();
-        let (of, memory) = &mut **passes.entry(key.clone()).or_default();
+        let Some(known) = passes.get_mut(key) else {
+            let mut memory = PassMemory::default();
+            let done = work(&mut memory);
+            if memory != PassMemory::default() {
+                passes.insert(key.clone(), Box::new((uid.map(Box::from), memory)));
+            }
+            return done;
+        };
+        let (of, memory) = &mut **known;
         if of.as_deref() != uid {
-            (*of, *memory) = (uid.map(str::to_owned), PassMemory::default());
+            (*of, *memory) = (uid.map(Box::from), PassMemory::default());
         }
-        work(memory)
+        let done = work(memory);
+        if *memory == PassMemory::default() {
+            passes.remove(key);
+        }
+        done
     }
 
     /// What the last pass over the object with this uid left.
@@ -117,7 +129,13 @@ impl Memory {
     /// Records that an object is Ready. Returns its creation time if it was seen as new and was not Ready
     /// before.
     pub fn is_first_ready(&self, key: &ObjectKey) -> Option<Time> {
-        self.young().remove(key)
+        let mut young = self.young();
+        let made = young.remove(key)?;
+        // Room for thousands is needed once, when they are all created.
+        if young.is_empty() {
+            *young = HashMap::new();
+        }
+        Some(made)
     }
 
     fn young(&self) -> MutexGuard<'_, HashMap<ObjectKey, Time>> {

@@ -18,7 +18,7 @@ use oc_api::{DeletionPolicy, Lead, LeadPolicy, LivePlatform, OcEssentialService,
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// Its service or lead with this id was read back once, and is not in the list.
-    Missing(String),
+    Missing(Box<str>),
     /// It is in the list.
     Shown,
     /// What it has requested is not in the list. That is expected on the account where it was requested: a
@@ -35,7 +35,7 @@ pub enum Has {
     /// A service that was read back once.
     Service(CustomerGuid, Removes),
     /// A lead with this id that was read back once.
-    Lead(TenantId, String, Removes),
+    Lead(TenantId, Box<str>, Removes),
     /// A service that it may have requested, or that no list has shown yet, with its guid if the object
     /// records one.
     AskedService(Option<CustomerGuid>),
@@ -87,7 +87,7 @@ impl Has {
         match tenant.zip(status.lead_id.clone()) {
             Some((tenant, id)) => Self::Lead(
                 tenant,
-                id,
+                id.into(),
                 removes(
                     object.metadata.deletion_timestamp.is_some(),
                     status.operation.as_ref(),
@@ -102,7 +102,7 @@ impl Has {
     pub fn shown_by(&self, lists: &Lists) -> Recorded {
         let read_back = |shown: bool, removes: bool, id: &str| match (shown, removes) {
             (true, false) => Recorded::Shown,
-            (false, false) => Recorded::Missing(id.to_owned()),
+            (false, false) => Recorded::Missing(id.into()),
             (true, true) => Recorded::Nothing,
             (false, true) => Recorded::Asked,
         };
@@ -127,18 +127,45 @@ pub struct Noted {
     pub pace: Option<(CreatePace, OperationId)>,
     /// Whether the object is being deleted.
     pub deleting: bool,
-    /// Since when it waits for each job, in the order of [`Job::ALL`].
-    pub due: [Option<Time>; 2],
     /// Whether a run of a job concerns it: its status shows jobs, and not all of them as done.
     pub unsynced: bool,
     /// What its status says of `Ready`.
     pub ready: ReadySaid,
+    /// What is outstanding. Boxed: at rest, nothing is.
+    outstanding: Option<Box<OutstandingWork>>,
+}
+
+/// What is outstanding for an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutstandingWork {
     /// Since when a change may have been requested whose outcome is unknown.
     pub intent: Option<Time>,
     /// Since when an operation runs, and whether the platform has a task for it.
     pub running: Option<(Time, bool)>,
+    /// Since when it waits for each job, in the order of [`Job::ALL`].
+    pub due: [Option<Time>; 2],
     /// Whether its status shows each job as due or requested, in the order of [`Job::ALL`].
     pub jobs: [bool; 2],
+}
+
+impl OutstandingWork {
+    const NONE: Self = Self {
+        intent: None,
+        running: None,
+        due: [None; 2],
+        jobs: [false; 2],
+    };
+
+    fn kept(self) -> Option<Box<Self>> {
+        (self != Self::NONE).then(|| Box::new(self))
+    }
+}
+
+impl Noted {
+    /// What is outstanding for the object.
+    pub fn outstanding(&self) -> &OutstandingWork {
+        self.outstanding.as_deref().unwrap_or(&OutstandingWork::NONE)
+    }
 }
 
 /// The value and the reason of `Ready`: `None` without the condition, and for a reason that is none of ours. Text
@@ -184,12 +211,14 @@ impl Counted for Lead {
             has: Has::of_lead(self, &record),
             pace: None,
             deleting: self.metadata.deletion_timestamp.is_some(),
-            due: [None; 2],
             unsynced: false,
             ready: ready_said(self.status.as_ref()),
-            intent: record.open_intent().map(|intent| intent.start),
-            running: running(&record),
-            jobs: [false; 2],
+            outstanding: OutstandingWork {
+                intent: record.open_intent().map(|intent| intent.start),
+                running: running(&record),
+                ..OutstandingWork::NONE
+            }
+            .kept(),
         })
     }
 
@@ -216,12 +245,15 @@ impl Counted for OcEssentialService {
             has: Has::of_service(self, &record),
             pace,
             deleting: self.metadata.deletion_timestamp.is_some(),
-            due: Job::ALL.map(|job| record.job(job).waits_since()),
             unsynced: sync.is_some_and(|sync| sync.state != SyncState::Synced),
             ready: ready_said(self.status.as_ref()),
-            intent: record.open_intent().map(|intent| intent.start),
-            running: running(&record),
-            jobs: Job::ALL.map(waits_for),
+            outstanding: OutstandingWork {
+                intent: record.open_intent().map(|intent| intent.start),
+                running: running(&record),
+                due: Job::ALL.map(|job| record.job(job).waits_since()),
+                jobs: Job::ALL.map(waits_for),
+            }
+            .kept(),
         })
     }
 

@@ -163,7 +163,7 @@ impl CustomerResource for OcEssentialService {
     }
 
     fn platform_unknown(entry: &Entry) -> Option<Trouble> {
-        let (_, lead) = entry.lead.as_ref().filter(|_| entry.assumed)?;
+        let (_, lead) = entry.lead.as_deref().filter(|_| entry.assumed)?;
         Some(no_lead(lead))
     }
 

@@ -171,14 +171,15 @@ impl Snapshot {
     /// Counts a lead or a service.
     fn count(&mut self, now: Time, kind: Kind, platform: &str, noted: &Noted) {
         let which = usize::from(kind == Kind::OcEssentialService);
-        if let Some(since) = noted.intent {
+        let outstanding = noted.outstanding();
+        if let Some(since) = outstanding.intent {
             self.intents[which].add(now, since);
         }
-        if let Some((since, true)) = noted.running {
+        if let Some((since, true)) = outstanding.running {
             self.tasks[which].add(now, since);
         }
         if let Some(platform) = self.platforms.get_mut(platform) {
-            for (due, waits) in platform.jobs_due.iter_mut().zip(noted.jobs) {
+            for (due, waits) in platform.jobs_due.iter_mut().zip(outstanding.jobs) {
                 *due += u64::from(waits);
             }
         }

@@ -66,7 +66,7 @@ struct Tally {
     changed: HashSet<ObjectKey>,
     left: Vec<Recorded>,
     /// How many objects miss each missing id: two can have recorded the same one.
-    missing: HashMap<String, usize>,
+    missing: HashMap<Box<str>, usize>,
     took: BTreeMap<(Duration, u64), OperationId>,
     run: BTreeMap<(Time, u64), OperationId>,
     deleting: BTreeSet<ObjectKey>,
@@ -123,7 +123,7 @@ impl Tally {
         if noted.unsynced {
             self.unsynced.insert(key.clone());
         }
-        for (kept, due) in self.due.iter_mut().zip(noted.due) {
+        for (kept, due) in self.due.iter_mut().zip(noted.outstanding().due) {
             kept.extend(due.map(|due| (due, number)));
         }
     }
@@ -136,7 +136,7 @@ impl Tally {
         }
         self.deleting.remove(key);
         self.unsynced.remove(key);
-        for (kept, due) in self.due.iter_mut().zip(noted.due) {
+        for (kept, due) in self.due.iter_mut().zip(noted.outstanding().due) {
             due.map(|due| kept.remove(&(due, number)));
         }
     }
@@ -176,7 +176,7 @@ impl Tally {
             Recorded::Missing(id) => {
                 let counted = Arc::make_mut(&mut self.counted);
                 counted.recorded += 1;
-                counted.missing.insert(id.clone());
+                counted.missing.insert(id.to_string());
                 *self.missing.entry(id.clone()).or_default() += 1;
             }
         }
@@ -192,7 +192,7 @@ impl Tally {
                 counted.recorded -= 1;
                 let others = self.missing.remove(id).unwrap_or_default().saturating_sub(1);
                 if others == 0 {
-                    counted.missing.remove(id);
+                    counted.missing.remove(&**id);
                 } else {
                     self.missing.insert(id.clone(), others);
                 }
@@ -310,7 +310,10 @@ impl Tallies {
     pub fn has_something_open(&self) -> bool {
         let state = self.state();
         let mut entered = state.tallies.values().flat_map(|tally| tally.entered.values());
-        entered.any(|entered| entered.noted.intent.is_some() || entered.noted.running.is_some())
+        entered.any(|entered| {
+            let outstanding = entered.noted.outstanding();
+            outstanding.intent.is_some() || outstanding.running.is_some()
+        })
     }
 
     /// Since when services of a platform wait for each job: the earliest and the latest.

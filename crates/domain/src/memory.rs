@@ -24,8 +24,9 @@ pub struct PassMemory {
     /// The intents whose requests were certainly never executed.
     pub unsent: Vec<OperationId>,
     /// The last operation that this process requested. Anybody may remove or restore what is on the object,
-    /// and a task id may never reach status, so the process keeps its own copy.
-    pub asked: Option<Operation>,
+    /// and a task id may never reach status, so the process keeps its own copy. Boxed: most objects at rest have
+    /// none.
+    pub asked: Option<Box<Operation>>,
     /// The service that this operation was proven to have made. The proof can be removed before it is in
     /// status.
     pub guid: Option<CustomerGuid>,
@@ -87,7 +88,7 @@ impl PassMemory {
             }
         });
         if reminds && !(asked.ended().is_some() && followed) {
-            record.operation = Some(asked.clone());
+            record.operation = Some(Operation::clone(asked));
         }
     }
 
@@ -113,7 +114,8 @@ impl PassMemory {
         self.asked = told
             .cloned()
             .or_else(|| open.map(Operation::of))
-            .filter(|op| surely || before.as_ref() == Some(&op.id));
+            .filter(|op| surely || before.as_ref() == Some(&op.id))
+            .map(Box::new);
         self.guid = record.guid.filter(|_| record.guid_proven && self.asked.is_some());
     }
 }

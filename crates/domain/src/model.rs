@@ -92,8 +92,8 @@ pub struct Lead {
     pub consented: Option<Time>,
     /// `lastModifiedOn`.
     pub last_modified: Option<Time>,
-    /// The rest of `contactDetails`.
-    pub contact: Contact,
+    /// The rest of `contactDetails`; `None` if it was not asked for.
+    pub contact: Option<Box<Contact>>,
 }
 
 /// The License Type of a service (platform-facts.md 4; C-19).

@@ -196,7 +196,7 @@ impl Pass {
         } else {
             0
         };
-        memory.generation = Some(self.facts.generation);
+        memory.generation = failed.then_some(self.facts.generation);
         let open = last.record.open_intent();
         if self.sent() {
             memory

@@ -105,7 +105,8 @@ impl Client {
     /// [`ErrorKind::BadAnswer`] when a page is not a list, or the list does not end after 1000 pages.
     pub async fn leads(&self) -> Result<Listed<Arc<Lead>>, Error> {
         let mut entries = self.transport.leads.begin();
-        let size = self.transport.settings.page_size;
+        let settings = &self.transport.settings;
+        let (size, contact_details) = (settings.page_size, settings.contact_details);
         let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Arc<Lead>| lead.id);
         while let Some(number) = pager.next() {
             let query = [("PageNumber", number.to_string()), ("PageSize", size.to_string())];
@@ -117,7 +118,7 @@ impl Client {
                 }
                 Err(error) => return Err(error),
             };
-            let page = wire::leads::leads(&answer.body, &mut entries)
+            let page = wire::leads::leads(&answer.body, contact_details, &mut entries)
                 .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
             pager
                 .take(page)
@@ -158,7 +159,9 @@ impl Client {
             }
             Reply::Refusal(error, _) => return Err(error),
         };
-        let page = wire::leads::leads(&answer.body, &mut KnownEntries::default().begin())
+        let contact_details = self.transport.settings.contact_details;
+        let entries = KnownEntries::default();
+        let page = wire::leads::leads(&answer.body, contact_details, &mut entries.begin())
             .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
         let mut listed = Listed::of(page);
         let all = listed.items.len();

@@ -30,6 +30,9 @@ pub struct ClientSettings {
     pub answer_limit: usize,
     /// How many leads are requested per page: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
     pub page_size: u32,
+    /// Whether the names, mail addresses and telephone numbers of customers' contacts are read. Default false: they
+    /// are personal data, and do not get into this process then.
+    pub contact_details: bool,
 }
 
 impl ClientSettings {
@@ -49,6 +52,7 @@ impl ClientSettings {
             deadline: Duration::from_secs(30),
             answer_limit: 32 << 20,
             page_size: 1000,
+            contact_details: false,
         }
     }
 

@@ -33,7 +33,7 @@ fn task(body: &[u8]) -> Result<Task, Malformed> {
 
 #[test]
 fn leads_as_documented() {
-    let page = leads::leads(include_bytes!("fixtures/leads.json"), &mut KnownEntries::default().begin()).unwrap();
+    let page = leads::leads(include_bytes!("fixtures/leads.json"), true, &mut KnownEntries::default().begin()).unwrap();
     assert_eq!((page.elements, page.unreadable, page.why), (4, 1, Some("has no tenantId that is a GUID")));
     let at = Some(Time(1_735_787_045_123));
     assert_eq!(
@@ -50,7 +50,11 @@ fn leads_as_documented() {
             countries: vec!["NL".into(), "UK".into()],
             consented: at,
             last_modified: at,
-            contact: Contact { full_name: Some("A Person".into()), email: Some("a@example.com".into()), phone_number: Some("+31000000000".into()) },
+            contact: Some(Box::new(Contact {
+                full_name: Some("A Person".into()),
+                email: Some("a@example.com".into()),
+                phone_number: Some("+31000000000".into())
+            })),
         }
     );
     let second = &page.items[1];
@@ -65,6 +69,9 @@ fn leads_as_documented() {
         ("dddddddd-2222-4222-8222-222222222222", &MicrosoftStatus::NotActive, Some(12))
     );
     assert!(!format!("{:?}", page.items[0]).contains("example.com"));
+    let without = leads::leads(include_bytes!("fixtures/leads.json"), false, &mut KnownEntries::default().begin()).unwrap();
+    assert!(without.items.iter().all(|lead| lead.contact.is_none()), "nobody asked for it");
+    assert_eq!(*without.items[0], Lead { contact: None, ..Lead::clone(&page.items[0]) });
 }
 
 /// The newer form of Microsoft's record has a list of contacts, and no single one (platform-facts-3.md 5).
@@ -72,14 +79,15 @@ fn leads_as_documented() {
 fn the_first_contact_stands_in_for_the_single_one() {
     let lead = |contacts: &str| {
         let body = format!(r#"[{{"id":"11111111-1111-4111-8111-111111111111","tenantId":"22222222-2222-4222-8222-222222222222",{contacts}}}]"#);
-        leads::leads(body.as_bytes(), &mut KnownEntries::default().begin()).unwrap().items.remove(0)
+        leads::leads(body.as_bytes(), true, &mut KnownEntries::default().begin()).unwrap().items.remove(0)
     };
     let two = r#""contacts":[null,{"fullName":"A Person","email":"a@example.com","telephoneNumber":"+31000000000","companySize":"L250_U999","companyName":"Example BV"},{"fullName":"B"}]"#;
     for contacts in [two.to_owned(), format!(r#""contactDetails":null,{two}"#)] {
         let lead = lead(&contacts);
         assert_eq!((lead.company_name.as_deref(), lead.company_size.as_deref()), (Some("Example BV"), Some("L250_U999")));
-        assert_eq!((lead.contact.full_name.as_deref(), lead.contact.phone_number.as_deref()), (Some("A Person"), Some("+31000000000")));
-        assert_eq!(lead.contact.email.as_deref(), Some("a@example.com"));
+        let contact = lead.contact.as_ref().unwrap();
+        assert_eq!((contact.full_name.as_deref(), contact.phone_number.as_deref()), (Some("A Person"), Some("+31000000000")));
+        assert_eq!(contact.email.as_deref(), Some("a@example.com"));
     }
     assert_eq!(lead(&format!(r#""contactDetails":{{"companyName":"Old BV"}},{two}"#)).company_name.as_deref(), Some("Old BV"));
     assert_eq!(lead(r#""contactDetails":null,"contacts":null"#).company_name, None);
@@ -88,7 +96,7 @@ fn the_first_contact_stands_in_for_the_single_one() {
 
 #[test]
 fn one_nested_level_is_flattened() {
-    assert_eq!(leads::leads(include_bytes!("fixtures/leads_nested.json"), &mut KnownEntries::default().begin()).unwrap().items.len(), 1);
+    assert_eq!(leads::leads(include_bytes!("fixtures/leads_nested.json"), true, &mut KnownEntries::default().begin()).unwrap().items.len(), 1);
 }
 
 #[test]
@@ -319,18 +327,18 @@ fn numbers_are_counted() {
 
 /// Feeds bytes to every parser; it must return.
 fn all(body: &[u8]) {
-    if let Ok(page) = leads::leads(body, &mut KnownEntries::default().begin()) {
+    if let Ok(page) = leads::leads(body, true, &mut KnownEntries::default().begin()) {
         assert_eq!(page.elements, page.items.len() + page.unreadable);
     }
     let _ = services::services(body, &mut KnownEntries::default().begin());
     // What is known from another list changes nothing.
     let (known_leads, known_services) = (KnownEntries::default(), KnownEntries::default());
     let (mut of_leads, mut of_services) = (known_leads.begin(), known_services.begin());
-    leads::leads(include_bytes!("fixtures/leads.json"), &mut of_leads).unwrap();
+    leads::leads(include_bytes!("fixtures/leads.json"), true, &mut of_leads).unwrap();
     services::services(include_bytes!("fixtures/services_v3.json"), &mut of_services).unwrap();
     of_leads.complete();
     of_services.complete();
-    assert_eq!(leads::leads(body, &mut known_leads.begin()), leads::leads(body, &mut KnownEntries::default().begin()));
+    assert_eq!(leads::leads(body, true, &mut known_leads.begin()), leads::leads(body, true, &mut KnownEntries::default().begin()));
     assert_eq!(services::services(body, &mut known_services.begin()), services::services(body, &mut KnownEntries::default().begin()));
     let _ = services::count_numbers(body);
     let _ = tasks::task_id(body);

@@ -1,7 +1,7 @@
 //! The state of a world before anything happens in it.
 
 use oc_domain::facts::DeletionPolicy;
-use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service};
+use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
 use oc_domain::service::{Adoption, Mode};
 use oc_domain::time::{Duration, Time};
@@ -338,6 +338,6 @@ pub fn lead(of_tenant: u8, status: MicrosoftStatus, consentless: bool, shows: Op
         countries: Vec::new(),
         consented: None,
         last_modified: None,
-        contact: Contact::default(),
+        contact: None,
     }
 }

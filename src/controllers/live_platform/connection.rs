@@ -27,6 +27,7 @@ use crate::platform::connections::{Connected, LastWorking, Trying};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use oc_api::LivePlatform;
+use oc_api::live_platform::ContactDetails;
 
 /// How soon a Secret that does not work is read again. A person who has just changed it is watching the
 /// screen.
@@ -160,7 +161,12 @@ fn due(context: &Context, before: &Connected, object: &LivePlatform, now: Time) 
 
 /// The part of the spec, and of the specs that point to the same place, that a connection is made from.
 fn spec(context: &Context, object: &LivePlatform) -> String {
-    format!("{}|{:?}", identity(object), limits(context, object))
+    let contact_details = object.spec.contact_details;
+    format!(
+        "{}|{:?}|{contact_details:?}",
+        identity(object),
+        limits(context, object)
+    )
 }
 
 /// Whether the platform offers the call for telephone numbers: what the previous connection has learnt,
@@ -302,6 +308,7 @@ async fn ingredients(
         &default_token_url,
     )?;
     let mut settings = ClientSettings::new(base_url, token_url, entra.client_id.clone(), entra.scope.clone());
+    settings.contact_details = spec.contact_details == ContactDetails::Include;
     let (credential, version) = credential(context, object, cached).await?;
     let ca_version = match &spec.ca_bundle_ref {
         None => String::new(),

@@ -441,7 +441,7 @@ mod tests {
             countries: Vec::new(),
             consented: None,
             last_modified: None,
-            contact: oc_domain::model::Contact::default(),
+            contact: None,
         }
     }
 }

@@ -57,7 +57,7 @@ fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
         countries: Vec::new(),
         consented: None,
         last_modified: None,
-        contact: model::Contact::default(),
+        contact: None,
     };
     Arc::new(LeadIndex::new(Listed {
         items: numbers.iter().map(of).map(Arc::new).collect(),
@@ -199,7 +199,7 @@ fn of_service(object: &OcEssentialService, services: &ServiceIndex) -> Recorded 
             }
         }
         Some(guid) if services.has(&guid) => Recorded::Shown,
-        Some(guid) => Recorded::Missing(guid.to_string()),
+        Some(guid) => Recorded::Missing(guid.to_string().into()),
         None if record.guid.as_ref().is_some_and(|guid| services.has(guid)) => Recorded::Nothing,
         None if record.may_come_to_have() || record.is_unseen() => Recorded::Asked,
         None => Recorded::Nothing,
@@ -214,7 +214,7 @@ fn of_lead(object: &Lead, leads: &LeadIndex) -> Recorded {
         (true, true, true) => Recorded::Nothing,
         (true, true, false) => Recorded::Asked,
         (true, false, true) => Recorded::Shown,
-        (true, false, false) => Recorded::Missing(status.lead_id.unwrap()),
+        (true, false, false) => Recorded::Missing(status.lead_id.unwrap().into()),
         (false, _, _) => {
             if record.may_come_to_have() {
                 Recorded::Asked
@@ -241,7 +241,7 @@ fn walk(context: &Context, platform: &str, lists: &Lists) -> AbsenceCount {
         Recorded::Shown => counted.recorded += 1,
         Recorded::Missing(id) => {
             counted.recorded += 1;
-            counted.missing.insert(id);
+            counted.missing.insert(id.into());
         }
     };
     let on = |its: &str| its == platform;
@@ -387,9 +387,9 @@ fn kept(context: &Context) -> Vec<Census> {
             kind,
             platform.to_owned(),
             noted.ready,
-            noted.intent,
-            noted.running,
-            noted.jobs,
+            noted.outstanding().intent,
+            noted.outstanding().running,
+            noted.outstanding().jobs,
         ));
     });
     all.sort_by_key(|counted| format!("{counted:?}"));

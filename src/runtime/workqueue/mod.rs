@@ -53,6 +53,9 @@ impl Priority {
     }
 }
 
+/// The room for ready entries that is kept.
+const ROOM: usize = 1024;
+
 #[derive(Clone, Debug)]
 struct Ready<G> {
     group: G,
@@ -200,6 +203,10 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
 
     fn unqueue(&mut self, key: &K, entry: &Ready<G>) {
         self.ready.remove(key);
+        // Room for all objects at once is needed after a restart and an outage, and else by nobody.
+        if self.ready.capacity() > ROOM && self.ready.len() < self.ready.capacity() / 16 {
+            self.ready.shrink_to(self.ready.len() * 2);
+        }
         if let Some(line) = self.order.get_mut(&entry.group) {
             line.remove(&(entry.deadline, entry.sequence, key.clone()));
             if line.is_empty() {

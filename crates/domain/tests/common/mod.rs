@@ -8,7 +8,7 @@ use std::sync::Arc;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::Change;
 use oc_domain::facts::{Fact, Facts, LeadsRead, LeadsView, ServicesView};
-use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
+use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
@@ -60,7 +60,7 @@ pub fn lead() -> Lead {
         countries: vec!["NL".into()],
         consented: None,
         last_modified: None,
-        contact: Contact::default(),
+        contact: None,
     }
 }
 

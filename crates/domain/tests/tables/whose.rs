@@ -161,7 +161,11 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let first = |memory: &PassMemory, facts: Facts| {
         Pass::begin(put_back.clone(), facts, memory).next(NOW, |now, record, facts| service::decide(now, &target, record, facts))
     };
-    assert_eq!(first(&PassMemory { asked, ..PassMemory::default() }, empty_platform()).step, Step::PatchMetadata(Mark::AddFinalizer), "this process has asked");
+    assert_eq!(
+        first(&PassMemory { asked: asked.map(Box::new), ..PassMemory::default() }, empty_platform()).step,
+        Step::PatchMetadata(Mark::AddFinalizer),
+        "this process has asked"
+    );
     // Another process can tell from what the platform shows, and concludes nothing before it has looked.
     let unread = first(&PassMemory::default(), Facts { services: Fact::Unread, ..empty_platform() });
     assert!(matches!(unread.step, Step::Observe(Query::Services, NOW)), "{:?}", unread.step);

@@ -23,19 +23,23 @@ const WANTED: [&str; 12] = [
     "lastModifiedOn",
 ];
 
-/// Reads one page of leads.
+/// Reads one page of leads, with the details of contacts if they are asked for.
 ///
 /// # Errors
 /// When it is not a JSON array.
-pub fn leads(body: &[u8], entries: &mut EntryReader<'_, Lead>) -> Result<Page<Arc<Lead>>, Malformed> {
-    json::list(body, &WANTED, entries, &mut lead)
+pub fn leads(
+    body: &[u8],
+    contact_details: bool,
+    entries: &mut EntryReader<'_, Lead>,
+) -> Result<Page<Arc<Lead>>, Malformed> {
+    json::list(body, &WANTED, entries, &mut |value| lead(value, contact_details))
 }
 
 /// Reads one lead. `isNotActive` is not read: its meaning is unknown (C-5).
 ///
 /// # Errors
 /// A stable reason, when it lacks what a lead must have.
-pub fn lead(value: &Node<'_>) -> Result<Lead, &'static str> {
+pub fn lead(value: &Node<'_>, contact_details: bool) -> Result<Lead, &'static str> {
     let id = json::guid(value, "id")
         .and_then(|id| LeadId::parse(&id).ok())
         .ok_or("has no id that is a GUID")?;
@@ -52,7 +56,11 @@ pub fn lead(value: &Node<'_>) -> Result<Lead, &'static str> {
     let contact = field(value, "contactDetails")
         .or_else(first)
         .unwrap_or(&Node::Null);
-    let phone_number = text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60));
+    let details = || Contact {
+        full_name: text(contact, "fullName", 300),
+        email: text(contact, "email", 300),
+        phone_number: text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60)),
+    };
     Ok(Lead {
         id,
         tenant,
@@ -65,11 +73,7 @@ pub fn lead(value: &Node<'_>) -> Result<Lead, &'static str> {
         countries: countries(value),
         consented: date(value, "consentedOn"),
         last_modified: date(value, "lastModifiedOn"),
-        contact: Contact {
-            full_name: text(contact, "fullName", 300),
-            email: text(contact, "email", 300),
-            phone_number,
-        },
+        contact: contact_details.then(|| Box::new(details())),
     })
 }
 

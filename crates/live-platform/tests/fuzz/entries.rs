@@ -25,7 +25,7 @@ fn bounded(text: Option<&String>, most: usize) -> usize {
 
 /// The list of leads.
 pub fn leads(body: &[u8]) {
-    let Ok(page) = lead_list::leads(body, &mut KnownEntries::default().begin()) else { return };
+    let Ok(page) = lead_list::leads(body, true, &mut KnownEntries::default().begin()) else { return };
     assert_eq!(page.items.len() + page.unreadable, page.elements);
     assert_eq!(page.unreadable > 0, page.why.is_some());
     let mut kept = 0;
@@ -37,7 +37,7 @@ pub fn leads(body: &[u8]) {
         assert!([lead.consented, lead.last_modified].into_iter().flatten().all(|time| time.0 > 0), "the server's \"no date\" is none");
         kept += bounded(lead.company_name.as_ref(), 4096) + bounded(lead.company_size.as_ref(), 4096);
         kept += lead.countries.iter().map(|country| bounded(Some(country), 4096)).sum::<usize>();
-        let contact = &lead.contact;
+        let contact = lead.contact.as_ref().unwrap();
         kept += [&contact.full_name, &contact.email, &contact.phone_number].into_iter().map(|text| bounded(text.as_ref(), 4096)).sum::<usize>();
     }
     assert!(kept <= GROWTH * body.len(), "{kept} bytes are kept of {}", body.len());

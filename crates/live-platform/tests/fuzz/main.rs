@@ -33,7 +33,7 @@ fn the_seeds_are_answers() {
         assert!(seeds.iter().any(|seed| reads(seed)), "no seed of {entry} is read");
     };
     let task = oc_domain::names::TaskId::parse("wst_1").unwrap();
-    taken("leads", &|body| wire::leads::leads(body, &mut KnownEntries::default().begin()).is_ok_and(|page| !page.items.is_empty()));
+    taken("leads", &|body| wire::leads::leads(body, true, &mut KnownEntries::default().begin()).is_ok_and(|page| !page.items.is_empty()));
     taken("services", &|body| wire::services::services(body, &mut KnownEntries::default().begin()).is_ok_and(|page| !page.items.is_empty()));
     taken("task", &|body| wire::tasks::task(body, &task, &live_platform::Secrets::none()).is_ok());
     taken("task", &|body| wire::tasks::task_id(body).is_ok());
