@@ -13,8 +13,13 @@ pub fn generate() -> Vec<CustomResourceDefinition> {
     derived().into_iter().map(finish).collect()
 }
 
+/// What the description of a field says that objects can be selected by. An older Kubernetes drops `selectableFields`
+/// without a word, and refuses the selector.
+const SELECTABLE: &str = " Selectable with `--field-selector`; needs Kubernetes 1.31.";
+
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
+        let selectable = version.selectable_fields.clone().unwrap_or_default();
         let Some(schema) = version
             .schema
             .as_mut()
@@ -24,6 +29,11 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         };
         schema.title = None;
         tidy(schema);
+        for field in selectable {
+            if let Some(text) = described(schema, &field.json_path) {
+                text.push_str(SELECTABLE);
+            }
+        }
         if let Some(status) = schema
             .properties
             .as_mut()
@@ -39,6 +49,13 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         }
     }
     crd
+}
+
+/// Returns the description of a field, given its path with dots.
+fn described<'a>(schema: &'a mut JSONSchemaProps, path: &str) -> Option<&'a mut String> {
+    let mut names = path.split('.').filter(|name| !name.is_empty());
+    let field = names.try_fold(schema, |schema, name| schema.properties.as_mut()?.get_mut(name))?;
+    field.description.as_mut()
 }
 
 /// The status of an object that no operator has seen yet. Without it, tools would take the object for a
@@ -81,5 +98,28 @@ fn tidy(schema: &mut JSONSchemaProps) {
         Some(JSONSchemaPropsOrArray::Schema(item)) => tidy(item),
         Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(tidy),
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_that_selects_says_which_kubernetes_that_needs() {
+        let mut told = Vec::new();
+        for crd in generate() {
+            for version in &crd.spec.versions {
+                let schema = serde_json::to_value(&version.schema).unwrap();
+                for field in version.selectable_fields.iter().flatten() {
+                    let path = field.json_path.replace('.', "/properties/");
+                    let text = schema.pointer(&format!("/openAPIV3Schema{path}/description"));
+                    let text = text.and_then(serde_json::Value::as_str).unwrap_or_default();
+                    assert!(text.ends_with(SELECTABLE), "{}: {text}", field.json_path);
+                    told.push(field.json_path.clone());
+                }
+            }
+        }
+        assert_eq!(told.len(), 8, "{told:?}");
     }
 }
