@@ -8,6 +8,7 @@ mod contender;
 mod discovery;
 mod figures;
 mod heap;
+mod outage;
 mod picture;
 mod policy;
 mod rest;
@@ -82,6 +83,11 @@ pub struct Settings {
     /// Measure instead whether assigning this many channels holds up the creation of services
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "rest_seconds", "task", "grace", "against", "picture", "leads"])]
     channels: Option<u32>,
+    /// Measure instead an outage of the platform with this many services, a tenth of which wait for lost answers,
+    /// for --rest-seconds
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(10..),
+        conflicts_with_all = ["services", "task", "against", "picture", "leads", "channels"])]
+    outage: Option<u32>,
 }
 
 /// How many requests the measurement itself has in flight.
@@ -126,10 +132,14 @@ async fn measure(settings: &Settings) -> Result<bool> {
     if let Some(heap) = &heap {
         programs.operator = heap.wrap(&programs.operator)?;
     }
-    let done = match (settings.leads, settings.channels) {
-        (Some(leads), _) => discovery::run(leads, &programs).await.map(|()| true),
-        (None, Some(channels)) => channels::run(channels, &programs).await.map(|()| true),
-        (None, None) => sizes(settings, &programs).await,
+    let (grace, seconds) = (settings.grace.as_deref(), settings.rest_seconds);
+    let done = match (settings.leads, settings.channels, settings.outage) {
+        (Some(leads), ..) => discovery::run(leads, &programs).await.map(|()| true),
+        (_, Some(channels), _) => channels::run(channels, &programs).await.map(|()| true),
+        (.., Some(services)) => outage::run(services, seconds, grace, &programs)
+            .await
+            .map(|()| true),
+        (None, None, None) => sizes(settings, &programs).await,
     }?;
     heap.map_or(Ok(()), |heap| heap.print())?;
     Ok(done)
