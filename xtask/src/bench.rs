@@ -12,6 +12,7 @@ mod outage;
 mod picture;
 mod policy;
 mod rest;
+mod storm;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +89,10 @@ pub struct Settings {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(10..),
         conflicts_with_all = ["services", "task", "against", "picture", "leads", "channels"])]
     outage: Option<u32>,
+    /// Measure instead how soon a new service gets its first look beside this many others, at rest and while all of
+    /// them want one each second
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage"])]
+    storm: Option<u32>,
 }
 
 /// How many requests the measurement itself has in flight.
@@ -132,17 +137,28 @@ async fn measure(settings: &Settings) -> Result<bool> {
     if let Some(heap) = &heap {
         programs.operator = heap.wrap(&programs.operator)?;
     }
-    let (grace, seconds) = (settings.grace.as_deref(), settings.rest_seconds);
-    let done = match (settings.leads, settings.channels, settings.outage) {
-        (Some(leads), ..) => discovery::run(leads, &programs).await.map(|()| true),
-        (_, Some(channels), _) => channels::run(channels, &programs).await.map(|()| true),
-        (.., Some(services)) => outage::run(services, seconds, grace, &programs)
-            .await
-            .map(|()| true),
-        (None, None, None) => sizes(settings, &programs).await,
+    let done = match other_than_sizes(settings, &programs).await {
+        Some(done) => done.map(|()| true),
+        None => sizes(settings, &programs).await,
     }?;
     heap.map_or(Ok(()), |heap| heap.print())?;
     Ok(done)
+}
+
+/// What is measured instead of services that become Ready; `None` if nothing else is wanted.
+async fn other_than_sizes(settings: &Settings, programs: &build::Programs) -> Option<Result<()>> {
+    if let Some(leads) = settings.leads {
+        return Some(discovery::run(leads, programs).await);
+    }
+    if let Some(channels) = settings.channels {
+        return Some(channels::run(channels, programs).await);
+    }
+    if let Some(services) = settings.outage {
+        let (grace, seconds) = (settings.grace.as_deref(), settings.rest_seconds);
+        return Some(outage::run(services, seconds, grace, programs).await);
+    }
+    let services = settings.storm?;
+    Some(storm::run(services, programs).await)
 }
 
 /// Measures each number of services. Returns whether the program of `--against` got through all of them.

@@ -90,7 +90,10 @@ pub async fn run(count: u32, seconds: u64, grace: Option<&str>, programs: &build
 
 /// Applies services as a backup has them that was made in the middle of their creates: whether their requests
 /// were executed is not known.
-#[allow(clippy::disallowed_methods, reason = "the clock of the operator that made the backup")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the clock of the operator that made the backup"
+)]
 async fn restore(ground: &Ground, services: std::ops::Range<u32>) -> Result<()> {
     let api = Api::<OcEssentialService>::namespaced(ground.client.clone(), NAMESPACE);
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
