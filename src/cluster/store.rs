@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cluster::key::{ObjectKey, QualifiedName, is_in, qualified_name, with_qualified};
-use crate::cluster::packed::{Models, Packed, comes_back};
+use crate::cluster::packed::{Models, Packed};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type ObjectName = (String, String);
@@ -133,7 +133,6 @@ impl<K: Storable> Table<K> {
 
     /// Takes in a version, and returns the one before.
     fn replace(&mut self, object: &Arc<K>, wrong: Option<&str>) -> Option<Arc<K>> {
-        debug_assert!(comes_back(&**object), "an object is another after it was packed");
         self.stamps += 1;
         let stored = StoredObject {
             object: Some(Arc::clone(object)),

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The states for which this process has kept an object.
@@ -48,6 +49,13 @@ fn shown(conditions: &[Condition]) -> Vec<status_rules::Condition<'_>> {
 /// The rules that the status of an object breaks. Others may add their own conditions beside the operator's; only the rules on generations apply to those.
 pub fn violations(object: &impl Serialize) -> Result<Vec<String>> {
     Ok(Sight::of(&serde_json::to_value(object)?)?.violations())
+}
+
+/// Checks that an object is the same when it is written and read again: the operator packs objects that nobody looks at (`src/cluster/packed.rs`).
+pub fn comes_back<K: Serialize + DeserializeOwned + PartialEq>(object: &K) -> Result<()> {
+    let text = serde_json::to_string(object)?;
+    ensure!(serde_json::from_str::<K>(&text)? == *object, "it is another after it was packed: {text}");
+    Ok(())
 }
 
 /// Keeps an object, unless one in the same state was kept before.

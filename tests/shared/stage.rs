@@ -263,6 +263,7 @@ impl Scene {
         let mut last = None;
         for _ in 0..300 {
             if let Some(object) = api.get_opt(name).await? {
+                gallery::comes_back(&object)?;
                 gallery::keep(&object)?;
                 if wanted(&object) {
                     return Ok(object);
@@ -461,7 +462,9 @@ fn merge(into: &mut Value, change: &Value) {
 }
 
 /// What all of the operator's kinds have.
-pub trait Own: Resource<DynamicType = ()> + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
+pub trait Own:
+    Resource<DynamicType = ()> + Clone + PartialEq + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static
+{
     /// The API client of the kind, in the namespace of the case.
     fn api(scene: &Scene) -> Api<Self>;
     /// `status.observedGeneration` and the conditions.
