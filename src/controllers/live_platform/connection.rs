@@ -336,10 +336,11 @@ async fn ingredients(
         }
     };
     let fingerprint = format!(
-        "{}|{:?}|{:?}|{version}|{ca_version}",
+        "{}|{:?}|{:?}|{:?}|{version}|{ca_version}",
         spec.url,
         spec.authentication,
-        limits(context, object)
+        limits(context, object),
+        spec.contact_details
     );
     Ok((settings, credential, fingerprint))
 }

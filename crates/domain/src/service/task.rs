@@ -105,11 +105,21 @@ impl ServiceCase<'_> {
                 "the task is over its deadline",
             );
         }
-        self.copy().decide(
+        let decision = self.copy().decide(
             Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
             "the task is running",
             converting(),
-        )
+        );
+        self.untold(decision, started)
+    }
+
+    /// Status has the task, and says for the first seconds of a create no more than that: most creates end within
+    /// them, and each word in between would cost a write.
+    fn untold(&self, decision: Decision, started: Time) -> Decision {
+        Decision {
+            hold: self.now < started + timing::QUICK,
+            ..decision
+        }
     }
 
     fn not_shown(&self, how: &str, policy: &Policy) -> Decision {
@@ -125,7 +135,8 @@ impl ServiceCase<'_> {
                 "no service after a task that has ended",
             );
         }
-        self.copy().look_for_effect(since, message)
+        let started = self.record.running().map_or(since, |op| op.started);
+        self.untold(self.copy().look_for_effect(since, message), started)
     }
 
     /// Whether the task ended with an unknown status.
