@@ -9,10 +9,13 @@ use tokio::task::JoinSet;
 
 use crate::cluster::reflector;
 use crate::cluster::store::StoreEvent;
-use crate::cluster::stores::for_kind;
+use crate::cluster::stores::{KnownResource, for_kind};
 use crate::cluster::watch_health::{self, WatchHealth};
 use crate::controllers::{Context, Kind, ReconciledResource};
 use crate::runtime::clock;
+
+/// How often the objects are packed that nobody has looked at since the last time.
+const PACK: Duration = Duration::from_secs(5);
 
 /// How often to check for a refused namespace before the first list.
 const REFUSED_LOOK: Duration = Duration::from_millis(100);
@@ -76,8 +79,19 @@ async fn list<K: ReconciledResource>(context: &Arc<Context>, client: &Client, pa
     }
 }
 
+/// Packs the objects at rest, for as long as it is polled.
+async fn pack(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(PACK).await;
+        for kind in Kind::ALL {
+            for_kind!(kind, K => K::stored(&context.cache).pack_unused());
+        }
+    }
+}
+
 /// Starts the watches.
 pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
+    tasks.spawn(pack(Arc::clone(context)));
     let mut first = Vec::new();
     for kind in Kind::ALL {
         for_kind!(kind, K => for part in context.config.scope.parts_of::<K>() {

@@ -5,7 +5,7 @@
 //! pass must never start from an object older than its own last write.
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,9 +39,14 @@ pub enum StoreEvent<K> {
     Synced,
 }
 
-/// How many objects of a kind stay unpacked: about as many as are at work at once while the API server takes all that
-/// it can (measured), and those are the last that were looked at.
-const UNPACKED: usize = 384;
+/// How many objects of a kind can be unpacked at once, however many are at work.
+const UNPACKED: usize = 1024;
+
+/// Among how many one is chosen to be packed when there are too many.
+const DRAWN: usize = 8;
+
+/// How many objects [`Store::pack_unused`] looks at while it holds the lock.
+const AT_A_TIME: usize = 64;
 
 /// What the store knows of one object.
 struct StoredObject<K> {
@@ -66,11 +71,13 @@ impl<K> StoredObject<K> {
     }
 }
 
-/// The objects of one kind. Those that nobody has looked at for long are packed.
+/// The objects of one kind. Those that nobody has looked at for some seconds are packed.
 struct Table<K> {
     objects: HashMap<QualifiedName, StoredObject<K>>,
-    /// Those that are not packed, in the order in which they may be. Some may be gone.
-    unpacked: VecDeque<QualifiedName>,
+    /// Those that are not packed. Some may be gone.
+    unpacked: Vec<QualifiedName>,
+    /// The state of the draws among them.
+    draws: u64,
     /// How many of them there may be.
     most: usize,
     models: Models,
@@ -99,36 +106,64 @@ impl<K: Storable> Table<K> {
         let known = self.objects.get_mut(place)?;
         if known.object.is_none() {
             known.object = Some(Arc::clone(&object));
-            self.unpacked.push_back(name);
-            self.pack_oldest();
+            self.unpacked.push(name);
+            self.pack_surplus();
         }
         Some(object)
     }
 
-    /// Packs those that were not looked at lately, until there are few enough that are not packed.
-    fn pack_oldest(&mut self) {
-        // Each is met at most twice: the second time, nobody has looked at it.
+    /// Packs objects until there are few enough that are not packed.
+    fn pack_surplus(&mut self) {
         while self.unpacked.len() > self.most {
-            let Some(name) = self.unpacked.pop_front() else {
-                return;
-            };
-            let Some(known) = self.objects.get_mut(&name) else {
-                continue;
-            };
-            if std::mem::take(known.used.get_mut()) {
-                self.unpacked.push_back(name);
-                continue;
-            }
-            if known.packed.is_none() {
-                known.packed = known
-                    .object
-                    .as_deref()
-                    .and_then(|object| self.models.pack(object));
-            }
-            if known.packed.is_some() {
-                known.object = None;
+            let name = self.least_used();
+            self.pack(&name);
+        }
+    }
+
+    fn pack(&mut self, name: &QualifiedName) {
+        let Some(known) = self.objects.get_mut(name) else {
+            return;
+        };
+        if known.packed.is_none() {
+            known.packed = known
+                .object
+                .as_deref()
+                .and_then(|object| self.models.pack(object));
+        }
+        if known.packed.is_some() {
+            known.object = None;
+        }
+    }
+
+    /// Packs those from this place on that were not looked at since the last time, and returns where to go on.
+    fn pack_unused(&mut self, mut at: usize) -> Option<usize> {
+        for _ in 0..AT_A_TIME {
+            let name = Arc::clone(self.unpacked.get(at)?);
+            let known = self.objects.get_mut(&name);
+            if known.is_some_and(|known| std::mem::take(known.used.get_mut())) {
+                at += 1;
+            } else {
+                self.pack(&name);
+                self.unpacked.swap_remove(at);
             }
         }
+        Some(at)
+    }
+
+    /// Takes one out of those that are not packed: of some drawn at random, the first that was not looked at since it
+    /// was last drawn. The oldest would be the wrong one: passes go over many objects in rounds, and with one more than
+    /// there is room for, each would be packed just before its turn.
+    fn least_used(&mut self) -> QualifiedName {
+        let mut at = 0;
+        for _ in 0..DRAWN {
+            self.draws = self.draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            at = usize::try_from(self.draws >> 33).unwrap_or(0) % self.unpacked.len();
+            let known = self.unpacked.get(at).and_then(|name| self.objects.get_mut(name));
+            if !known.is_some_and(|known| std::mem::take(known.used.get_mut())) {
+                break;
+            }
+        }
+        self.unpacked.swap_remove(at)
     }
 
     /// Takes in a version, and returns the one before.
@@ -145,17 +180,17 @@ impl<K: Storable> Table<K> {
         let known = at(&**object, |place| self.objects.get_mut(place));
         let Some(known) = known else {
             let name = qualified_name(&**object);
-            self.unpacked.push_back(Arc::clone(&name));
+            self.unpacked.push(Arc::clone(&name));
             self.objects.insert(name, stored);
-            self.pack_oldest();
+            self.pack_surplus();
             return None;
         };
         let before = object_of(&self.models, known);
         let was_packed = known.object.is_none();
         *known = stored;
         if was_packed {
-            self.unpacked.push_back(qualified_name(&**object));
-            self.pack_oldest();
+            self.unpacked.push(qualified_name(&**object));
+            self.pack_surplus();
         }
         before
     }
@@ -178,7 +213,8 @@ impl<K> Store<K> {
         Self {
             table: RwLock::new(Table {
                 objects: HashMap::new(),
-                unpacked: VecDeque::new(),
+                unpacked: Vec::new(),
+                draws: 1,
                 most,
                 models: Models::default(),
                 stamps: 0,
@@ -291,6 +327,19 @@ impl<K: Storable> Store<K> {
         objects
             .filter_map(|known| object_of(&table.models, known))
             .for_each(|object| look(&object));
+    }
+
+    /// Packs the objects that nobody has looked at since the last call.
+    pub fn pack_unused(&self) {
+        let mut at = Some(0);
+        while let Some(from) = at {
+            at = self.write().pack_unused(from);
+        }
+        // Room for all that were at work at once is needed again by the next crowd, and until then by nobody.
+        let mut table = self.write();
+        if table.unpacked.len() < table.unpacked.capacity() / 4 {
+            table.unpacked.shrink_to_fit();
+        }
     }
 
     /// Returns an object with the stamp of its version, for one look at many: a packed one stays packed.

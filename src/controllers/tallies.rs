@@ -76,7 +76,7 @@ struct Tally {
 
 impl Tally {
     fn enter(&mut self, key: &ObjectKey, noted: Noted) {
-        let Some(entered) = self.entered.get_mut(key) else {
+        let Some(mut entered) = self.entered.remove(key) else {
             self.numbers += 1;
             self.keep(self.numbers, key, &noted);
             self.changed.insert(key.clone());
@@ -91,13 +91,12 @@ impl Tally {
         if entered.noted.has != noted.has {
             self.changed.insert(key.clone());
         }
-        if entered.noted == noted {
-            return;
+        if entered.noted != noted {
+            self.unkeep(entered.number, key, &entered.noted);
+            self.keep(entered.number, key, &noted);
+            entered.noted = noted;
         }
-        let number = entered.number;
-        let before = std::mem::replace(&mut entered.noted, noted.clone());
-        self.unkeep(number, key, &before);
-        self.keep(number, key, &noted);
+        self.entered.insert(key.clone(), entered);
     }
 
     fn leave(&mut self, key: &ObjectKey) {

@@ -108,14 +108,21 @@ impl PassMemory {
             .operation
             .as_ref()
             .filter(|op| open.is_none_or(|intent| intent.id == op.id));
-        let before = self.asked.take().map(|op| op.id);
+        let known = self.asked.take();
+        let before = known.as_ref().map(|op| op.id.clone());
         // The operation was put into the record when the pass began. If it is no longer there, it was found
         // to be over.
         self.asked = told
             .cloned()
             .or_else(|| open.map(Operation::of))
             .filter(|op| surely || before.as_ref() == Some(&op.id))
-            .map(Box::new);
+            .map(|op| match known {
+                Some(mut known) => {
+                    *known = op;
+                    known
+                }
+                None => Box::new(op),
+            });
         self.guid = record.guid.filter(|_| record.guid_proven && self.asked.is_some());
     }
 }

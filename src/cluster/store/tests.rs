@@ -187,6 +187,7 @@ enum Event {
     Goes { name: u8, uid: u8 },
     Listed { seen: Vec<u8> },
     LookedAt { name: u8 },
+    SecondsPass,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -197,6 +198,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (name(), uid()).prop_map(|(name, uid)| Event::Goes { name, uid }),
         1 => proptest::collection::vec(name(), 0..12).prop_map(|seen| Event::Listed { seen }),
         4 => name().prop_map(|name| Event::LookedAt { name }),
+        2 => Just(Event::SecondsPass),
     ]
 }
 
@@ -234,6 +236,10 @@ fn happens(store: &Store<ConfigMap>, event: &Event) -> Vec<String> {
             gone
         }
         Event::LookedAt { name } => vec![format!("{:?}", store.get("n", &name.to_string()))],
+        Event::SecondsPass => {
+            store.pack_unused();
+            Vec::new()
+        }
     }
 }
 
@@ -274,6 +280,23 @@ fn those_that_are_looked_at_stay_unpacked() {
         "one look at many"
     );
     assert!(store.get("n", "object-50").is_some() && is_unpacked("n/object-50"));
+}
+
+#[test]
+fn what_nobody_looks_at_is_packed_the_second_time() {
+    let store = Store::default();
+    for number in 0..200 {
+        store.put(object(&format!("object-{number}"), "1", "u"));
+    }
+    store.pack_unused();
+    assert_eq!(store.unpacked(), 200, "each has just come");
+    assert!(store.get("n", "object-7").is_some());
+    store.pack_unused();
+    assert_eq!(store.unpacked(), 1);
+    store.pack_unused();
+    assert_eq!((store.unpacked(), store.table.read().unpacked.len()), (0, 0));
+    assert_eq!(stored(&store, "object-7").as_deref(), Some("1"));
+    assert_eq!(store.unpacked(), 1);
 }
 
 #[test]
