@@ -39,8 +39,10 @@ pub enum StoreEvent<K> {
     Synced,
 }
 
-/// How many objects of a kind can be unpacked at once, however many are at work.
-const UNPACKED: usize = 1024;
+/// How many objects of a kind can be unpacked at once, however many are at work. More cost memory beyond their own:
+/// what is short-lived stands between what stays (measured: with four times as many, 3 MiB more for 1,000 services at
+/// rest). Fewer cost more unpacking than is gained.
+const UNPACKED: usize = 256;
 
 /// Among how many one is chosen to be packed when there are too many.
 const DRAWN: usize = 8;

@@ -29,6 +29,13 @@ const CALLS_BETWEEN: u32 = 5;
 /// busy.
 const PAUSE_PER_DURATION: u32 = 3;
 
+/// Of one that takes a fraction of a second, most of that is our own work on its entries: it grows with their number,
+/// and the pause with it, so that lists take a small part of a core however many there are.
+const PAUSE_PER_WORK: u32 = 12;
+
+/// The longest pause for the sake of our own work.
+const MOST_PAUSE_FOR_WORK: Duration = Duration::from_secs(1);
+
 /// But a caller that needs a newer list waits at most this long after the last one ended.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -186,7 +193,10 @@ fn least_pause(per_second: u32) -> Duration {
 
 /// Returns how long after the start of a list that took this long the next one starts.
 fn pause(took: Duration, least: Duration) -> Duration {
-    least.max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
+    let for_work = (took * PAUSE_PER_WORK).min(MOST_PAUSE_FOR_WORK);
+    least
+        .max(for_work)
+        .max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
 }
 
 #[cfg(test)]
@@ -251,6 +261,14 @@ mod tests {
             (250, seconds(310)),
         ] {
             assert_eq!(pause(seconds(took), LEAST_PAUSE), after, "{took} s");
+        }
+        for (took, after) in [(10, 500), (60, 720), (200, 1000), (400, 1200)] {
+            let after = Duration::from_millis(after);
+            assert_eq!(
+                pause(Duration::from_millis(took), LEAST_PAUSE),
+                after,
+                "{took} ms"
+            );
         }
         let least = [0, 1, 10, 15, 20, 1000].map(|per_second| least_pause(per_second).as_millis());
         assert_eq!(least, [500, 500, 500, 333, 250, 250]);
