@@ -213,6 +213,8 @@ pub struct Facts {
     pub own: Option<OperationId>,
     /// The same operation, if this process has watched it ever since without a long pause.
     pub watched: Option<OperationId>,
+    /// The operation whose task the object's status shows. Somebody may have removed it, or restored an older status.
+    pub shown: Option<OperationId>,
     /// How many requests for this spec in a row were not executed.
     pub failures: u32,
     /// The reason why status says `Stalled` for this spec. A restart forgets the failures, and must not take
@@ -297,6 +299,7 @@ impl Facts {
             answer: None,
             own: None,
             watched: None,
+            shown: None,
             failures: 0,
             stalled_for: None,
         }

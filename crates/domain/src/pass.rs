@@ -40,8 +40,11 @@ impl Pass {
     /// Begins a pass with what the object remembers, and with what this process remembers of its earlier
     /// passes (`memory`).
     pub fn begin(mut record: Record, facts: Facts, memory: &PassMemory) -> Self {
+        let shown = record.operation.as_ref().filter(|op| op.task.is_some());
+        let shown = shown.map(|op| op.id.clone());
         memory.remind(&mut record);
         let facts = Facts {
+            shown,
             own: memory.asked.as_ref().map(|asked| asked.id.clone()),
             watched: memory.watched(facts.pass_started),
             ..facts

@@ -31,6 +31,8 @@ mod names;
 mod place;
 #[path = "tables/platform.rs"]
 mod platform;
+#[path = "tables/quick.rs"]
+mod quick;
 #[path = "tables/ready.rs"]
 mod ready;
 #[path = "tables/refusal.rs"]

@@ -97,6 +97,12 @@ async fn first_looks(ground: &Ground, services: std::ops::Range<u32>) -> Result<
         .default_backoff()
         .applied_objects()
         .boxed();
+    // The watch begins with all others.
+    for _ in 0..services.start {
+        timeout(Duration::from_secs(120), seen.next())
+            .await
+            .context("the others are not there")?;
+    }
     let (mut made, mut looks) = (HashMap::new(), Vec::new());
     let mut new = services.clone();
     let mut next = tokio::time::interval(EVERY);

@@ -113,11 +113,13 @@ impl ServiceCase<'_> {
         self.untold(decision, started)
     }
 
-    /// Status has the task, and says for the first seconds of a create no more than that: most creates end within
-    /// them, and each word in between would cost a write.
+    /// Once status has the task, it says no more than that for the first seconds of a create: most creates end
+    /// within them, and each word in between would cost a write.
     fn untold(&self, decision: Decision, started: Time) -> Decision {
+        let running = self.record.running();
+        let shown = running.is_some_and(|op| self.facts.shown.as_ref() == Some(&op.id));
         Decision {
-            hold: self.now < started + timing::QUICK,
+            hold: shown && self.now < started + timing::QUICK,
             ..decision
         }
     }
