@@ -215,6 +215,8 @@ pub struct Facts {
     pub watched: Option<OperationId>,
     /// The operation whose task the object's status shows. Somebody may have removed it, or restored an older status.
     pub shown: Option<OperationId>,
+    /// How many passes in a row have written nothing though there was something to say.
+    pub held: u32,
     /// How many requests for this spec in a row were not executed.
     pub failures: u32,
     /// The reason why status says `Stalled` for this spec. A restart forgets the failures, and must not take
@@ -300,6 +302,7 @@ impl Facts {
             own: None,
             watched: None,
             shown: None,
+            held: 0,
             failures: 0,
             stalled_for: None,
         }

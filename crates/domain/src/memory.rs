@@ -18,6 +18,8 @@ pub struct PassMemory {
     pub failures: u32,
     /// How many times in a row somebody else had written the object during a pass.
     pub conflicts: u32,
+    /// How many passes in a row have written nothing though there was something to say.
+    pub held: u32,
     /// The generation that those failures belong to. Kept here because status itself may be what can't be
     /// written.
     pub generation: Option<i64>,

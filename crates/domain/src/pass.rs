@@ -45,6 +45,7 @@ impl Pass {
         memory.remind(&mut record);
         let facts = Facts {
             shown,
+            held: memory.held,
             own: memory.asked.as_ref().map(|asked| asked.id.clone()),
             watched: memory.watched(facts.pass_started),
             ..facts
@@ -196,6 +197,11 @@ impl Pass {
         };
         memory.conflicts = if ended == PassEnd::Conflict {
             memory.conflicts.saturating_add(1)
+        } else {
+            0
+        };
+        memory.held = if last.hold {
+            memory.held.saturating_add(1)
         } else {
             0
         };

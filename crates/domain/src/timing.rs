@@ -53,6 +53,9 @@ pub const WATCHED: Duration = Duration::from_secs(120);
 /// A create that ends within this time writes nothing between its task and its end.
 pub const QUICK: Duration = Duration::from_secs(5);
 
+/// How many passes in a row may write nothing though there is something to say.
+pub const MOST_HELD: u32 = 3;
+
 /// When to poll a task that began at `started`: after one second or half its age, whichever is more, but at
 /// most 30 s. Tasks take seconds on an idle platform and many minutes on a busy one (platform-facts-2.md 2),
 /// and a fraction of the age fits both.

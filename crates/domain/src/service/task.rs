@@ -115,11 +115,14 @@ impl ServiceCase<'_> {
 
     /// Once status has the task, it says no more than that for the first seconds of a create: most creates end
     /// within them, and each word in between would cost a write.
+    ///
+    /// Its age is not enough: if somebody writes a beginning in the future into status, it is read as now, again and
+    /// again, until status is written.
     fn untold(&self, decision: Decision, started: Time) -> Decision {
         let running = self.record.running();
         let shown = running.is_some_and(|op| self.facts.shown.as_ref() == Some(&op.id));
         Decision {
-            hold: shown && self.now < started + timing::QUICK,
+            hold: shown && self.facts.held < timing::MOST_HELD && self.now < started + timing::QUICK,
             ..decision
         }
     }

@@ -25,4 +25,9 @@ fn a_quick_create_says_nothing_between_its_task_and_its_end() {
         let decision = at_now(&be(desired()), &converting(NOW - secs(age)), &Facts { task, shown, ..empty_platform() });
         assert_eq!(decision.hold, silent, "{what}: {}", told(&decision));
     }
+    // A beginning in the future is read as now, as often as status is read.
+    for (held, silent) in [(0, true), (2, true), (3, false)] {
+        let facts = Facts { task: known(Some(task(1, TaskState::Running))), shown: own(), held, ..empty_platform() };
+        assert_eq!(at_now(&be(desired()), &converting(NOW), &facts).hold, silent, "{held} passes were silent");
+    }
 }
