@@ -11,7 +11,6 @@ pub trait ManagedResource:
     Resource<DynamicType = (), Scope: ResourceScope<Self>>
     + HasStatus<Status: Serialize>
     + Clone
-    + PartialEq
     + DeserializeOwned
     + Serialize
     + std::fmt::Debug

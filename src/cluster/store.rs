@@ -87,9 +87,9 @@ struct Table<K> {
 }
 
 /// What the store needs of a kind: it writes objects as text, and reads them back.
-pub trait Storable: Resource + Serialize + DeserializeOwned + PartialEq {}
+pub trait Storable: Resource + Serialize + DeserializeOwned {}
 
-impl<K: Resource + Serialize + DeserializeOwned + PartialEq> Storable for K {}
+impl<K: Resource + Serialize + DeserializeOwned> Storable for K {}
 
 /// Returns the object, whether it is packed or not.
 fn object_of<K: Storable>(models: &Models, known: &StoredObject<K>) -> Option<Arc<K>> {

@@ -471,7 +471,7 @@ pub trait Own:
     fn told(&self) -> (Option<i64>, Vec<Condition>);
 }
 
-impl<K: oc_essentials_operator::cluster::managed::ManagedResource> Own for K {
+impl<K: oc_essentials_operator::cluster::managed::ManagedResource + PartialEq> Own for K {
     fn api(scene: &Scene) -> Api<Self> {
         K::api(&scene.client, Some(&scene.namespace))
     }
