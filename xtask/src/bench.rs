@@ -353,6 +353,25 @@ pub async fn all_ready(client: &Client, services: u32, patience: Duration) -> Re
     Ok(())
 }
 
+/// Starts the operator on a platform with so many leads and tasks of half a second, and has it make services of the
+/// first of them.
+///
+/// # Errors
+/// When something can't be started, or the services do not become Ready.
+async fn with_ready(
+    services: u32,
+    leads: u32,
+    platform: Value,
+    programs: &build::Programs,
+) -> Result<(Ground, control_plane::Running)> {
+    let ground = ground("bench", programs, leads, 500, platform).await?;
+    let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
+    apply(&ground.client, 0..services).await?;
+    let patience = Duration::from_secs(600) + Duration::from_millis(100) * services;
+    all_ready(&ground.client, services, patience).await?;
+    Ok((ground, operator))
+}
+
 /// Whether a service is Ready.
 pub fn is_ready(object: &OcEssentialService) -> bool {
     object.status.as_ref().is_some_and(|status| {

@@ -31,7 +31,7 @@ pub struct ClientSettings {
     /// How many leads are requested per page: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
     pub page_size: u32,
     /// Whether the names, mail addresses and telephone numbers of customers' contacts are read. Default false: they
-    /// are personal data, and do not get into this process then.
+    /// are personal data, and are not kept then.
     pub contact_details: bool,
 }
 

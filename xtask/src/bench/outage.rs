@@ -11,15 +11,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::figures::written;
-use super::{
-    AT_ONCE, Ground, NAMESPACE, all_ready, apply, calls, fast, ground, object, tenant, usage, writes,
-};
+use super::{AT_ONCE, Ground, NAMESPACE, calls, fast, object, tenant, usage, with_ready, writes};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 use control_plane::audit;
-
-/// How long a task takes on the simulated platform, in milliseconds.
-const TASK: u64 = 500;
 
 /// How long the operator has to get used to the outage before it is measured.
 const SETTLES: Duration = Duration::from_secs(30);
@@ -40,15 +35,7 @@ pub async fn run(count: u32, seconds: u64, grace: Option<&str>, programs: &build
     if let Some(grace) = grace {
         platform["createGrace"] = grace.into();
     }
-    let ground = ground("bench", programs, count, TASK, platform).await?;
-    let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
-    apply(&ground.client, 0..ready).await?;
-    all_ready(
-        &ground.client,
-        ready,
-        Duration::from_secs(600) + Duration::from_millis(100) * count,
-    )
-    .await?;
+    let (ground, mut operator) = with_ready(ready, count, platform, programs).await?;
     note(&format!("{} services are Ready", written(ready)));
     restore(&ground, ready..count).await?;
     all_wait(&ground, count - ready).await?;

@@ -13,12 +13,10 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 use super::figures::written;
-use super::{Ground, NAMESPACE, all_ready, apply, fast, ground, object, usage};
+use super::{Ground, NAMESPACE, fast, object, usage, with_ready};
+use crate::build;
 use crate::progress::{note, result, step};
-use crate::{build, trial};
 
-/// How long a task takes on the simulated platform, in milliseconds.
-const TASK: u64 = 500;
 /// How many services come new.
 const NEW: u32 = 100;
 /// How often one of them comes.
@@ -36,15 +34,7 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
         "{NEW} new services beside {} others, at rest and in a storm",
         written(count)
     ));
-    let ground = ground("bench", programs, count + 2 * NEW, TASK, fast("10m")).await?;
-    let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
-    apply(&ground.client, 0..count).await?;
-    all_ready(
-        &ground.client,
-        count,
-        Duration::from_secs(600) + Duration::from_millis(100) * count,
-    )
-    .await?;
+    let (ground, mut operator) = with_ready(count, count + 2 * NEW, fast("10m"), programs).await?;
     note("all others are Ready");
     tokio::time::sleep(Duration::from_secs(10)).await;
     let at_rest = first_looks(&ground, count..count + NEW).await?;
