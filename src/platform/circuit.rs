@@ -8,6 +8,9 @@ use oc_domain::time::Time;
 /// How many calls in a row may fail because the platform is unavailable before the circuit opens.
 const FAILURES_TO_OPEN: u32 = 3;
 
+/// How soon a probe goes after a call in flight has shown that the platform still answers some calls.
+const PROBE_SOON: Duration = Duration::from_secs(1);
+
 /// The longest time the circuit stays open, whatever the platform asks for. Otherwise a `Retry-After` of a
 /// day would stop all calls for a day, even if the platform recovered sooner, unless somebody requested a
 /// reconciliation.
@@ -53,12 +56,15 @@ impl Circuit {
     /// Reports the result of a call. Returns whether the circuit closed because of it.
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
-            // The platform asked for a pause or rejected the credential. A call that was in flight at that
-            // time and still succeeds does not end the pause.
-            let asked = |open: &mut OpenCircuit| {
-                now < open.until && open.trouble.reason != Reason::PlatformUnavailable
-            };
-            if self.open.as_mut().is_some_and(asked) {
+            if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
+                // A call that was in flight when the circuit opened does not close it. All who wait would be
+                // woken and call at once; if some of their calls fail again, the circuit would open and close
+                // many times a second, with a longer pause each time. But the platform answers: unless it asked
+                // for the pause, a probe goes soon, and the pauses start over.
+                if open.trouble.reason == Reason::PlatformUnavailable && open.trouble.retry_after.is_none() {
+                    open.until = open.until.min(now + PROBE_SOON);
+                    self.failures = 0;
+                }
                 return false;
             }
             // One success does not prove that all other calls work, so the success that closes the circuit
@@ -282,6 +288,40 @@ mod tests {
         circuit.report(Time(100), Some(&asks(8)));
         assert!(circuit.enter(Time(8_099)).is_err(), "the longer of two");
         assert!(circuit.enter(Time(8_100)).is_ok());
+    }
+
+    /// Half of the answers are broken, and hundreds of calls end within the same second.
+    #[test]
+    fn calls_in_flight_that_end_well_and_badly_open_the_circuit_once_and_make_no_pause_longer() {
+        let mut circuit = Circuit::default();
+        let (mut opened, mut back) = (0, 0);
+        for call in 0..500 {
+            let unavailable = trouble(Reason::PlatformUnavailable);
+            let closed = circuit.why_open().is_none();
+            back += u32::from(circuit.report(Time(call), (call % 5 != 4).then_some(&unavailable)));
+            opened += u32::from(closed && circuit.why_open().is_some());
+        }
+        assert_eq!((opened, back), (1, 0), "nobody is woken");
+        assert!(circuit.enter(Time(1003)).is_err());
+        assert!(
+            circuit.enter(Time(1004)).is_ok(),
+            "a second after the first that ended well"
+        );
+        circuit.report(Time(1005), Some(&trouble(Reason::PlatformUnavailable)));
+        assert!(circuit.enter(Time(3004)).is_err() && circuit.enter(Time(3005)).is_ok());
+        assert!(circuit.report(Time(3006), None), "the probe closes it");
+        circuit.report(Time(3007), Some(&trouble(Reason::PlatformUnavailable)));
+        let asks = Trouble {
+            retry_after: Some(Duration::from_secs(20)),
+            ..trouble(Reason::PlatformUnavailable)
+        };
+        circuit.report(Time(3008), Some(&asks));
+        circuit.report(Time(3009), Some(&asks));
+        circuit.report(Time(3010), None);
+        assert!(
+            circuit.enter(Time(23_008)).is_err() && circuit.enter(Time(23_009)).is_ok(),
+            "what the platform asked for stays"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! The operator is that of the built image when `OPERATORCONNECT_IMAGE_ROOT` names the folder into which the image was unpacked, as `cargo xtask image
 //! --unpack` does; otherwise the one built with the tests. Each case says which.
 //!
-//! Each case has its own API server. Run one by name: `cargo xtask test --test cluster upgrade`.
+//! Each case has its own API server. Run one by name: `cargo xtask test -- --test cluster upgrade`.
 
 #[path = "../shared/gallery.rs"]
 mod gallery;

@@ -1,7 +1,7 @@
 //! Flows on a real API server. The operator runs as a separate process under the chart's rights, with one simulated platform for each case. Each case has its
 //! own namespace and `LivePlatform`, so all of them run side by side under one operator.
 //!
-//! Run one by name: `cargo xtask test --test flows lost_answer`.
+//! Run one by name: `cargo xtask test -- --test flows lost_answer`.
 
 mod adoption;
 mod answers;

@@ -1,7 +1,7 @@
 //! What the operator reports about itself, on a real API server: metrics that match the catalogue exactly, and health that is seen to fail. The operator is a
 //! separate process under the chart's rights, and reaches the API server through a proxy that can fall silent.
 //!
-//! Run one case by name: `cargo xtask test --test health frozen`.
+//! Run one case by name: `cargo xtask test -- --test health frozen`.
 
 mod cases;
 mod openmetrics;

@@ -1,7 +1,7 @@
 //! The operator is killed with SIGKILL at every place where that could hurt, and at random places. The simulated platform shows what must hold then: one
 //! service for each tenant that should have one, never two, and nobody else's service touched.
 //!
-//! The operator is a process on a real API server, under the chart's rights. Run one case by name: `cargo xtask test --test kills random`; `KILLS_SEED` repeats
+//! The operator is a process on a real API server, under the chart's rights. Run one case by name: `cargo xtask test -- --test kills random`; `KILLS_SEED` repeats
 //! the moments of a run.
 
 mod cluster;

@@ -1,7 +1,7 @@
 //! Several replicas of the operator on a real API server: one leads, and another takes over when that one ends, is killed, or is stopped for long. The replicas
 //! are separate processes under the chart's rights. Cases run one after the other, each with a new lease.
 //!
-//! Run one by name: `cargo xtask test --test leader stopped`.
+//! Run one by name: `cargo xtask test -- --test leader stopped`.
 
 mod cases;
 #[path = "../shared/simulated.rs"]
