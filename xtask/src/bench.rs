@@ -1,12 +1,12 @@
 //! Measures what the operator costs, compared with what the API server alone takes in the same minute for the
 //! writes that a service needs at least.
 
-mod alone;
 mod busy;
 mod channels;
 mod contender;
 mod discovery;
 mod figures;
+mod floor;
 mod heap;
 mod outage;
 mod picture;
@@ -33,6 +33,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 use contender::Contender;
+use figures::Figures;
 
 /// What is measured. With OPERATORCONNECT_IMAGE_ROOT, it measures the operator of the image that `cargo xtask
 /// image --unpack` left there.
@@ -43,6 +44,9 @@ pub struct Settings {
     #[arg(long, value_name = "NUMBER,…", value_delimiter = ',', default_value = "1000",
         value_parser = clap::value_parser!(u32).range(1..))]
     services: Vec<u32>,
+    /// How many times to measure each, to print the median of each figure
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
     /// For how many seconds to measure the services at rest, with observeInterval 30s
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     rest_seconds: u64,
@@ -79,19 +83,19 @@ pub struct Settings {
     heap: bool,
     /// Measure instead the discovery of this many leads, and a policy that makes services of a tenth of them
     /// while the operator is killed ten times
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "rest_seconds", "task", "grace", "against", "picture"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture"])]
     leads: Option<u32>,
     /// Measure instead whether assigning this many channels holds up the creation of services
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "rest_seconds", "task", "grace", "against", "picture", "leads"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads"])]
     channels: Option<u32>,
     /// Measure instead an outage of the platform with this many services, a tenth of which wait for lost answers,
     /// for --rest-seconds
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(10..),
-        conflicts_with_all = ["services", "task", "against", "picture", "leads", "channels"])]
+        conflicts_with_all = ["services", "runs", "task", "against", "picture", "leads", "channels"])]
     outage: Option<u32>,
     /// Measure instead how soon a new service gets its first look beside this many others, at rest and while all of
     /// them want one each second
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage"])]
     storm: Option<u32>,
 }
 
@@ -168,11 +172,11 @@ async fn sizes(settings: &Settings, programs: &build::Programs) -> Result<bool> 
     let other = settings.against.as_deref().map(Contender::against).transpose()?;
     let mut failed = false;
     for count in &settings.services {
-        ours.push(busy::run(&operator, *count, settings, programs).await?);
+        ours.push(runs(&operator, *count, settings, programs).await?);
         let Some(other) = other.as_ref().filter(|_| !failed) else {
             continue;
         };
-        match busy::run(other, *count, settings, programs).await {
+        match runs(other, *count, settings, programs).await {
             Ok(figures) => theirs.push(figures),
             // The figures of the operator are wanted all the same.
             Err(error) => {
@@ -184,7 +188,7 @@ async fn sizes(settings: &Settings, programs: &build::Programs) -> Result<bool> 
             }
         }
     }
-    if settings.services.len() > 1 || other.is_some() {
+    if settings.services.len() > 1 || settings.runs > 1 || other.is_some() {
         figures::print(operator.name(), &ours);
     }
     if let Some(other) = &other {
@@ -196,6 +200,23 @@ async fn sizes(settings: &Settings, programs: &build::Programs) -> Result<bool> 
         note(&format!("the picture is in {}", file.display()));
     }
     Ok(!failed)
+}
+
+/// Measures a program several times with so many services, and returns the median of each figure.
+async fn runs(
+    contender: &Contender,
+    count: u32,
+    settings: &Settings,
+    programs: &build::Programs,
+) -> Result<Figures> {
+    let mut all = Vec::new();
+    for _ in 0..settings.runs {
+        all.push(busy::run(contender, count, settings, programs).await?);
+    }
+    if settings.runs > 1 {
+        figures::print(&format!("{}, one line for each run", contender.name()), &all);
+    }
+    Ok(Figures::median(&all))
 }
 
 /// The environment of a measurement.

@@ -65,6 +65,8 @@ fn etcd() -> Vec<String> {
         "--initial-advertise-peer-urls=unix://peer.sock".into(),
         "--initial-cluster=default=unix://peer.sock".into(),
         "--unsafe-no-fsync".into(),
+        // 100,000 objects with all their versions of five minutes.
+        "--quota-backend-bytes=8589934592".into(),
         "--heartbeat-interval=10".into(),
         "--election-timeout=100".into(),
         "--log-level=warn".into(),

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::contender::Contender;
 use super::figures::{Figures, written};
+use super::floor::{Cost, Floor};
 use super::usage::{self, Usage};
-use super::{INTERVAL, Settings, all_ready, alone, apply, calls, fast, ground, per_object, rest, writes};
+use super::{INTERVAL, Settings, all_ready, apply, calls, fast, ground, per_object, rest, writes};
 use crate::build;
-use crate::progress::{note, result, step};
+use crate::progress::{result, step};
 
 /// Measures a program with so many services, and prints the results.
 ///
@@ -35,11 +36,8 @@ pub async fn run(
     }
     let ground = ground(contender.folder(), programs, count, settings.task, platform).await?;
     let server = ground.cluster.process_ids();
-    let (before, server_alone) = alone::run(&ground.client, &server, count).await?;
-    note(&format!(
-        "the API server alone, a create, three patches and an event for each object: {:.1} s",
-        before.as_secs_f64()
-    ));
+    let slimmest = Floor::Slimmest.run(&ground.client, &server, count).await?;
+    let own_writes = Floor::OwnWrites.run(&ground.client, &server, count).await?;
     let mut running = contender.start(&ground)?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     running.check()?;
@@ -60,12 +58,12 @@ pub async fn run(
     let busy = Busy {
         count,
         task: settings.task,
-        before,
+        slimmest,
+        own_writes,
         applied,
         ready,
         idle,
         used,
-        server_alone,
         server_ready,
     };
     busy.print(contender.name());
@@ -85,53 +83,61 @@ pub async fn run(
 struct Busy {
     count: u32,
     task: u64,
-    /// How long the API server alone takes for the writes of [`alone::run`].
-    before: Duration,
+    /// What the API server alone takes for the writes of the slimmest operator.
+    slimmest: Cost,
+    /// What it takes for the writes of this one.
+    own_writes: Cost,
     applied: Duration,
     ready: Duration,
     idle: Usage,
     used: Usage,
-    /// The CPU time of the API server and its etcd for these writes.
-    server_alone: Duration,
-    /// Their CPU time until all services are Ready.
+    /// The CPU time of the API server and its etcd until all services are Ready.
     server_ready: Duration,
 }
 
 impl Busy {
     /// A time for each service, in milliseconds.
     fn each(&self, time: Duration) -> f64 {
-        time.as_secs_f64() * 1000.0 / f64::from(self.count)
+        millis(time) / f64::from(self.count)
+    }
+
+    /// The time until all are Ready, without so much of it, divided by what the API server alone takes.
+    fn ratio(&self, floor: &Cost, without: Duration) -> f64 {
+        self.each(self.ready.saturating_sub(without)) / millis(floor.time)
     }
 
     fn print(&self, name: &str) {
-        let (before, ready) = (self.before.as_secs_f64(), self.ready.as_secs_f64());
         let (idle, used) = (&self.idle, &self.used);
         result(&format!(
             "\n| {name}, {} services | |\n|---|---|",
             written(self.count)
         ));
         result(&format!(
-            "| all applied after | {:.1} s |",
-            self.applied.as_secs_f64()
+            "| all applied after | {:.1} s |\n| all Ready after | {:.1} s |",
+            self.applied.as_secs_f64(),
+            self.ready.as_secs_f64()
         ));
-        result(&format!("| all Ready after | {ready:.1} s |"));
-        result(&format!(
-            "| the API server alone, five writes per object | {before:.1} s; ratio {:.2} |",
-            ready / before
-        ));
-        result(&format!(
-            "| without the task | ratio {:.2} |",
-            (ready - self.task as f64 / 1000.0) / before
-        ));
+        let task = Duration::from_millis(self.task);
+        for (of, floor) in [
+            ("its own writes", &self.own_writes),
+            ("the slimmest operator", &self.slimmest),
+        ] {
+            result(&format!(
+                "| the API server alone, with {of} | {:.1} s; ratio {:.2}, without the task {:.2} |",
+                floor.time.as_secs_f64() * f64::from(self.count),
+                self.ratio(floor, Duration::ZERO),
+                self.ratio(floor, task)
+            ));
+            let server = self.each(self.server_ready);
+            result(&format!(
+                "| CPU of the API server per object | {server:.1} ms; with {of} {:.1} ms; ratio {:.2} |",
+                millis(floor.cpu),
+                server / millis(floor.cpu)
+            ));
+        }
         result(&format!(
             "| CPU per object | {:.2} ms |",
             self.each(used.cpu - idle.cpu)
-        ));
-        result(&format!(
-            "| CPU of the API server per object | {:.1} ms; alone {:.1} ms; ratio {:.2} |",
-            self.each(self.server_ready),
-            self.each(self.server_alone),
-            self.server_ready.as_secs_f64() / self.server_alone.as_secs_f64()
         ));
         result(&format!(
             "| own memory, without the program's files | {:.1} MiB at the end, {:.1} MiB before |",
@@ -145,14 +151,22 @@ impl Busy {
 
     /// The line of the last table. The memory of a service is what is left of it at rest.
     fn figures(&self, rested: &Usage) -> Figures {
+        let server = self.each(self.server_ready);
         Figures {
             services: self.count,
             ready: self.ready.as_secs_f64(),
-            ratio: self.ready.as_secs_f64() / self.before.as_secs_f64(),
+            ratio: self.ratio(&self.own_writes, Duration::ZERO),
+            slimmest: self.ratio(&self.slimmest, Duration::ZERO),
             cpu: self.each(self.used.cpu - self.idle.cpu),
+            busy: self.used.own - self.idle.own,
             memory: (rested.own - self.idle.own) * 1024.0 / f64::from(self.count),
             resident: rested.peak,
-            server: self.each(self.server_ready),
+            server,
+            server_slimmest: server / millis(self.slimmest.cpu),
         }
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }

@@ -154,12 +154,9 @@ mod tests {
     fn figures(services: u32, memory: f64) -> Figures {
         Figures {
             services,
-            ready: 1.0,
-            ratio: 1.0,
             cpu: 3.25,
             memory,
-            resident: 50.0,
-            server: 9.0,
+            ..Figures::default()
         }
     }
 
