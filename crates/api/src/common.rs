@@ -211,7 +211,11 @@ pub struct Operation {
     #[schemars(length(max = 100))]
     pub id: Option<String>,
     /// When the operation started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub started_time: Option<Time>,
     /// The platform's id of the task that performs the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,7 +226,11 @@ pub struct Operation {
     #[schemars(length(max = 200))]
     pub task_status: Option<String>,
     /// When the operator first saw that the task had ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub task_ended_time: Option<Time>,
     /// Seconds from the start until the service was read back. Absent unless the operator watched the whole
     /// time.
@@ -237,7 +245,11 @@ pub struct Operation {
     #[schemars(length(max = 100))]
     pub outcome_of: Option<String>,
     /// When the operator saw the end of the operation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub completed_time: Option<Time>,
     /// The metadata.generation of the object for which the operation was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -263,13 +275,25 @@ pub struct JobStatus {
     /// State of the job: NotDue, Due, Requested, Synced or Unknown.
     pub state: SyncState,
     /// Since when the job has been due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub due_time: Option<Time>,
     /// When the job was last requested.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub requested_time: Option<Time>,
     /// When the effect of the job was last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub completed_time: Option<Time>,
 }
 

@@ -182,10 +182,18 @@ pub struct LeadStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub countries: Vec<String>,
     /// When the customer consented.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub consented_time: Option<Time>,
     /// When the lead last changed on the platform.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub last_modified_time: Option<Time>,
     /// Id of the channel that the lead is attached to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,7 +230,11 @@ pub struct LeadStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true. Synced says whether
     /// the platform shows what it should, LeadEligible whether the lead can become a service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "crate::written::conditions"
+    )]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -392,7 +392,11 @@ pub struct LeadPolicyStatus {
     #[serde(default)]
     pub not_eligible: u32,
     /// When the policy last created a service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub last_made_time: Option<Time>,
     /// The refused leads and why, at most 50, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -404,7 +408,11 @@ pub struct LeadPolicyStatus {
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "crate::written::conditions"
+    )]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -24,6 +24,7 @@ pub mod live_platform;
 mod schema;
 pub mod service;
 mod words;
+mod written;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;

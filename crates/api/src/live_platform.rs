@@ -405,7 +405,11 @@ pub struct LivePlatformStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true. LeadsDiscovered is
     /// present with spec.leadDiscovery; DeletionsHeld and AbsencesHeld appear only while they apply.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "crate::written::conditions"
+    )]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -424,7 +428,11 @@ pub struct DeletionsStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub granted: Vec<DeletionGrant>,
     /// Everything that was deleted in the cluster up to this time is approved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub approved_time: Option<Time>,
     /// The last value of the annotation operatorconnect.dev/approve-deletions that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -453,7 +461,11 @@ pub struct AbsencesStatus {
     #[serde(default)]
     pub held: u32,
     /// Since when this many objects are held.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "crate::written::time"
+    )]
     pub since_time: Option<Time>,
     /// How many objects still have recorded something that is known to be gone, either because a person
     /// confirmed it or because it was accepted as gone more than an hour ago.

@@ -41,7 +41,7 @@ impl ContestSpec<'_> {
     pub fn could_ask(&self) -> bool {
         let named = self
             .short_name
-            .is_none_or(|(name, rule)| ShortName::parse(name, rule).is_ok());
+            .is_none_or(|(name, rule)| ShortName::check(name, rule).is_ok());
         !self.going && !self.suspended && self.applies && self.has_tenant && named
     }
 }

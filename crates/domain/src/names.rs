@@ -1,5 +1,6 @@
 //! Names, parsed once: a value of these types is a valid name.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -98,6 +99,14 @@ impl ShortName {
     /// # Errors
     /// The first rule that the text breaks (platform-facts.md 3.4; S3).
     pub fn parse(text: &str, rule: ShortNameRule) -> Result<Self, InvalidName> {
+        Self::check(text, rule).map(|()| Self(text.to_owned()))
+    }
+
+    /// Checks a short name without taking it.
+    ///
+    /// # Errors
+    /// As [`ShortName::parse`].
+    pub fn check(text: &str, rule: ShortNameRule) -> Result<(), InvalidName> {
         let bad = |why: &str| Err(InvalidName(why.to_owned()));
         let length = text.chars().count();
         if !(3..=15).contains(&length) {
@@ -112,11 +121,17 @@ impl ShortName {
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return bad("must not contain a blank");
         }
-        let folded = fold_case(text);
-        if folded.contains("audit") {
+        // Some letters beyond ASCII fold to one of ASCII.
+        let folded = if text.is_ascii() {
+            Cow::Borrowed(text)
+        } else {
+            Cow::Owned(fold_case(text))
+        };
+        let mut words = folded.as_bytes().windows("audit".len());
+        if words.any(|word| word.eq_ignore_ascii_case(b"audit")) {
             return bad("must not be or contain the word audit");
         }
-        if DEVICES.contains(&folded.as_str()) {
+        if DEVICES.iter().any(|device| folded.eq_ignore_ascii_case(device)) {
             return bad("must not be a Windows device name (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)");
         }
         if rule == ShortNameRule::Alphanumeric && !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -125,7 +140,7 @@ impl ShortName {
                 "must contain only letters, digits and underscores (the platform object's shortNameRule is Alphanumeric)",
             );
         }
-        Ok(Self(text.to_owned()))
+        Ok(())
     }
 
     /// Takes a name from a spec, valid or not: the rules apply to a create, not to what exists. Before a

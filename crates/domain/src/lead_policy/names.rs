@@ -32,11 +32,11 @@ pub fn fit_short_name(text: &str, rule: ShortNameRule) -> Option<String> {
     while name.len() < SHORTEST {
         name.push('_');
     }
-    if ShortName::parse(&name, rule).is_err() {
+    if ShortName::check(&name, rule).is_err() {
         name.truncate(LONGEST - 1);
         name.push('_');
     }
-    ShortName::parse(&name, rule).is_ok().then_some(name)
+    ShortName::check(&name, rule).is_ok().then_some(name)
 }
 
 fn is_allowed(c: char, rule: ShortNameRule) -> bool {

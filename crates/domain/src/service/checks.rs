@@ -25,15 +25,16 @@ pub(super) fn eligible(
     desired: &DesiredService,
     view: &ServicesView,
 ) -> Decision {
+    let facts = case.facts;
     if let Some(trouble) = &desired.missing {
         return case.missing(trouble.clone(), "a reference is missing");
     }
-    if let Some(trouble) = short_name_fits(&case.facts.connection, desired) {
+    if let Some(trouble) = short_name_fits(&facts.connection, desired) {
         return case.stop(trouble, "the short name breaks the platform's rule");
     }
-    let since = case.facts.pass_started;
+    let since = facts.pass_started;
     if let Some(trouble) = beside_direct_routing(desired, view).or_else(|| short_name_taken(desired, view)) {
-        if case.facts.services.since(since).is_none() {
+        if facts.services.since(since).is_none() {
             return case.look(
                 Query::Services,
                 since,
@@ -42,24 +43,24 @@ pub(super) fn eligible(
         }
         return case.stop(trouble, "the list of services shows what prevents a create");
     }
-    let not_before = case.facts.pass_started - timing::CREATE_LOOK;
-    if let Fact::Unreadable(trouble) = &case.facts.leads {
+    let not_before = facts.pass_started - timing::CREATE_LOOK;
+    if let Fact::Unreadable(trouble) = &facts.leads {
         let trouble = trouble.clone();
         return case.unreadable(trouble);
     }
-    let Some(view_of_leads) = case.facts.leads.since(not_before) else {
+    let Some(view_of_leads) = facts.leads.since(not_before) else {
         return case.look(Query::Leads, not_before, "is the lead eligible");
     };
     let lead = match lead_eligible(&view_of_leads.leads, desired, view) {
-        Ok(lead) => lead.clone(),
+        Ok(lead) => lead,
         // People apply the object just after they created what it needs, so a failure is reported only from a
         // list read in this pass.
-        Err(_) if case.facts.leads.since(since).is_none() => {
+        Err(_) if facts.leads.since(since).is_none() => {
             return case.look(Query::Leads, since, "is the lead still not eligible");
         }
         Err(trouble) => return ineligible(case, view_of_leads, trouble),
     };
-    if let Some(decision) = lc_customer_unfit(&case, &lead, desired) {
+    if let Some(decision) = lc_customer_unfit(&case, lead, desired) {
         return decision;
     }
     let mut decision = case.create(policy, desired);
@@ -103,7 +104,7 @@ fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Opt
     let PlatformAccess::Usable(policy) = connection else {
         return None;
     };
-    let bad = ShortName::parse(desired.parameters.short_name.as_str(), policy.short_name_rule).err()?;
+    let bad = ShortName::check(desired.parameters.short_name.as_str(), policy.short_name_rule).err()?;
     let message = format!(
         "spec.shortName {bad}. No service was created for this object, and the name can't be changed: recreate the object with another name."
     );

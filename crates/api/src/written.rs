@@ -1,0 +1,114 @@
+//! How times and conditions are written, as [`Time`] and [`Condition`] write themselves.
+//!
+//! `k8s-openapi` makes a string for each time, by a format that it interprets each time. A status has ten times, and
+//! the operator writes each status several times: to compare it, to send it, and to keep it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::tz::Offset;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+/// A time that is written without a string of its own.
+struct Written<'a>(&'a Time);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let at = Offset::UTC.to_datetime(self.0.0);
+        let Some(year) = u16::try_from(at.year()).ok().filter(|year| *year <= 9999) else {
+            return self.0.serialize(serializer);
+        };
+        let [month, day, hour, minute, second] =
+            [at.month(), at.day(), at.hour(), at.minute(), at.second()].map(i8::unsigned_abs);
+        let mut text = *b"0000-00-00T00:00:00Z";
+        for (places, value) in [
+            (0..4, year),
+            (5..7, month.into()),
+            (8..10, day.into()),
+            (11..13, hour.into()),
+            (14..16, minute.into()),
+            (17..19, second.into()),
+        ] {
+            let mut rest = value;
+            for place in text.get_mut(places).into_iter().flatten().rev() {
+                *place += u8::try_from(rest % 10).unwrap_or_default();
+                rest /= 10;
+            }
+        }
+        // They are digits.
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
+}
+
+/// Writes an optional time.
+pub(crate) fn time<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.as_ref().map(Written).serialize(serializer)
+}
+
+/// Writes conditions.
+pub(crate) fn conditions<S: Serializer>(conditions: &[Condition], serializer: S) -> Result<S::Ok, S::Error> {
+    struct One<'a>(&'a Condition);
+    impl Serialize for One<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let of = self.0;
+            let mut fields = serializer.serialize_struct("Condition", 6)?;
+            fields.serialize_field("lastTransitionTime", &Written(&of.last_transition_time))?;
+            fields.serialize_field("message", &of.message)?;
+            if let Some(generation) = &of.observed_generation {
+                fields.serialize_field("observedGeneration", generation)?;
+            }
+            fields.serialize_field("reason", &of.reason)?;
+            fields.serialize_field("status", &of.status)?;
+            fields.serialize_field("type", &of.type_)?;
+            fields.end()
+        }
+    }
+    serializer.collect_seq(conditions.iter().map(One))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A time of any year that a text can have, with parts of a second.
+    fn times() -> impl Strategy<Value = Time> {
+        let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+        (first..=last, 0..1_000_000_000_i32)
+            .prop_filter_map("a time", |(second, part)| Timestamp::new(second, part).ok())
+            .prop_map(Time)
+    }
+
+    #[derive(Serialize)]
+    struct Holder<'a> {
+        #[serde(serialize_with = "time")]
+        time: Option<Time>,
+        #[serde(serialize_with = "conditions")]
+        conditions: &'a [Condition],
+    }
+
+    proptest! {
+        #[test]
+        fn they_are_written_as_they_write_themselves(
+            time in proptest::option::of(times()),
+            parts in proptest::collection::vec((times(), any::<String>(), any::<Option<i64>>()), 0..4),
+        ) {
+            let conditions: Vec<Condition> = parts.into_iter().map(|(time, text, generation)| Condition {
+                last_transition_time: time,
+                message: text.clone(),
+                observed_generation: generation,
+                reason: format!("r{text}"),
+                status: format!("s{text}"),
+                type_: format!("t{text}"),
+            }).collect();
+            let written = serde_json::to_string(&Holder { time: time.clone(), conditions: &conditions }).unwrap();
+            let expected = format!(
+                "{{\"time\":{},\"conditions\":{}}}",
+                serde_json::to_string(&time).unwrap(),
+                serde_json::to_string(&conditions).unwrap()
+            );
+            prop_assert_eq!(written, expected);
+        }
+    }
+}
