@@ -36,7 +36,8 @@ pub(super) fn immutable_optional(name: &str) -> Rule {
 }
 
 /// The parts of a service's spec that no call can change. These rules go on the whole object because they
-/// read its status.
+/// read its status. The API server evaluates them on each write, also of a status: what nearly always decides, and is
+/// cheap, comes first.
 pub(super) mod kept {
     use kube::core::Rule;
 
@@ -68,7 +69,7 @@ pub(super) mod kept {
 
     /// The rule for a field that may be removed, but not added or changed.
     pub fn unless_taken_out(field: &str) -> Rule {
-        let cel = format!("!({ASKED_FOR}) || !has(self.spec.{field}) || ({})", same(field));
+        let cel = format!("!has(self.spec.{field}) || ({}) || !({ASKED_FOR})", same(field));
         rule_at(
             &format!(".spec.{field}"),
             &cel,
@@ -85,7 +86,7 @@ pub(super) mod kept {
         let mended = format!(
             "has(oldSelf.status.sync) && has(self.spec.{field}) != has(oldSelf.spec.{field}) && has(self.spec.{field}) == ({BY_IP_GROUP})"
         );
-        let cel = format!("!({ASKED_FOR}) || ({}) || ({mended})", same(field));
+        let cel = format!("({}) || !({ASKED_FOR}) || ({mended})", same(field));
         rule_at(
             ".spec.advancedSettings",
             &cel,
