@@ -5,6 +5,7 @@ mod busy;
 mod channels;
 mod contender;
 mod discovery;
+mod fairness;
 mod figures;
 mod floor;
 mod heap;
@@ -97,6 +98,11 @@ pub struct Settings {
     /// them want one each second
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage"])]
     storm: Option<u32>,
+    /// Measure instead how long one of this many services waits for a look while all of them want twice as many as
+    /// are possible
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
+        conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage", "storm"])]
+    fairness: Option<u32>,
 }
 
 /// How many requests the measurement itself has in flight.
@@ -161,8 +167,11 @@ async fn other_than_sizes(settings: &Settings, programs: &build::Programs) -> Op
         let (grace, seconds) = (settings.grace.as_deref(), settings.rest_seconds);
         return Some(outage::run(services, seconds, grace, programs).await);
     }
-    let services = settings.storm?;
-    Some(storm::run(services, programs).await)
+    if let Some(services) = settings.storm {
+        return Some(storm::run(services, programs).await);
+    }
+    let services = settings.fairness?;
+    Some(fairness::run(services, programs).await)
 }
 
 /// Measures each number of services. Returns whether the program of `--against` got through all of them.
@@ -387,10 +396,18 @@ async fn with_ready(
 ) -> Result<(Ground, control_plane::Running)> {
     let ground = ground("bench", programs, leads, 500, platform).await?;
     let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
+    make_ready(&ground, services).await?;
+    Ok((ground, operator))
+}
+
+/// Applies services, and waits until the operator has made all of them Ready.
+///
+/// # Errors
+/// When a create fails, or the services do not become Ready.
+async fn make_ready(ground: &Ground, services: u32) -> Result<()> {
     apply(&ground.client, 0..services).await?;
     let patience = Duration::from_secs(600) + Duration::from_millis(100) * services;
-    all_ready(&ground.client, services, patience).await?;
-    Ok((ground, operator))
+    all_ready(&ground.client, services, patience).await
 }
 
 /// Whether a service is Ready.
