@@ -170,9 +170,29 @@ fn unwritable(error: serde_json::Error) -> WriteError {
 /// The url of a write to an object, or to a part of it.
 fn url_of<K: ManagedResource>(object: &K, part: &str) -> String {
     let meta = object.meta();
-    let collection = K::url_path(&(), meta.namespace.as_deref());
+    let (group, version, plural) = (K::group(&()), K::version(&()), K::plural(&()));
+    let (of, namespace) = match meta.namespace.as_deref() {
+        Some(namespace) => ("/namespaces/", namespace),
+        None => ("", ""),
+    };
     let name = meta.name.as_deref().unwrap_or_default();
-    [&collection, "/", name, part, "?fieldManager=", FIELD_MANAGER].concat()
+    // One string: `url_path` makes six on its way.
+    let parts = [
+        "/apis/",
+        &group,
+        "/",
+        &version,
+        of,
+        namespace,
+        "/",
+        &plural,
+        "/",
+        name,
+        part,
+        "?fieldManager=",
+        FIELD_MANAGER,
+    ];
+    parts.concat()
 }
 
 /// Returns what the API server dropped from a mark that it accepted.
@@ -442,5 +462,24 @@ mod tests {
         ));
         assert_eq!(sentence("denied:\n\tnot  allowed!"), "denied: not allowed!");
         assert_eq!(sentence(&"x".repeat(1000)).chars().count(), SENTENCE + 1);
+    }
+
+    #[test]
+    fn a_write_goes_where_kube_has_the_object() {
+        fn of<K: ManagedResource>(name: &str, namespace: Option<&str>) {
+            let mut object: K = serde_json::from_value(json!({
+                "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name},
+                "spec": {"msTenantId": "x", "shortName": "x", "fullName": "x", "url": "x", "auth": {"tokenUrl": "x"}},
+            }))
+            .unwrap();
+            object.meta_mut().namespace = namespace.map(str::to_owned);
+            let collection = K::url_path(&(), namespace);
+            assert_eq!(
+                url_of(&object, "/status"),
+                format!("{collection}/{name}/status?fieldManager={FIELD_MANAGER}")
+            );
+        }
+        of::<oc_api::OcEssentialService>("one", Some("customers"));
+        of::<oc_api::Lead>("two", Some("customers"));
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn shown(text: &str) -> String {
     if text.starts_with('<') {
         return String::new();
     }
-    let head: String = text.chars().take(4 * TEXT).collect();
+    let end = text.char_indices().nth(4 * TEXT).map_or(text.len(), |(at, _)| at);
+    let head = text.get(..end).unwrap_or_default();
     // ASCII folding keeps every byte where it is.
     let folded = head.to_ascii_lowercase();
     let end = LABELS
@@ -40,7 +41,7 @@ pub(crate) fn shown(text: &str) -> String {
         .min()
         .unwrap_or(head.len());
     let head = head.get(..end).unwrap_or_default();
-    let mut words: Vec<String> = Vec::new();
+    let mut told = String::new();
     let mut in_number = false;
     for word in head
         .split(|c: char| c.is_whitespace() || c.is_control())
@@ -51,13 +52,12 @@ pub(crate) fn shown(text: &str) -> String {
             continue;
         }
         in_number = is_number(word) && !is_time(core);
-        words.push(match stand_in(word, core) {
-            Some(instead) => instead.to_owned(),
-            None => word.to_owned(),
-        });
+        if !told.is_empty() {
+            told.push(' ');
+        }
+        told.push_str(stand_in(word, core).unwrap_or(word));
     }
-    let text = words.join(" ");
-    bounded(text.trim_end_matches([' ', '(', '[', ',', ';', '-']), TEXT)
+    bounded(told.trim_end_matches([' ', '(', '[', ',', ';', '-']), TEXT)
 }
 
 fn stand_in(word: &str, core: &str) -> Option<&'static str> {
@@ -90,15 +90,19 @@ fn has_hex_run(text: &str, length: usize) -> bool {
 
 /// Whether a word is a date or a time: `2025-01-02…`, `03:04:05…` or `1/2/2025`.
 fn is_time(core: &str) -> bool {
-    let shape: String = core
-        .chars()
-        .take(10)
-        .map(|c| if c.is_ascii_digit() { '9' } else { c })
-        .collect();
-    shape == "9999-99-99"
-        || shape.starts_with("99:99:99")
-        || shape.starts_with("9:99:99")
-        || (shape.matches('/').count() == 2 && shape.chars().all(|c| c == '9' || c == '/'))
+    let begins = |shape: &str| {
+        let mut chars = core.chars();
+        shape.chars().all(|wanted| match chars.next() {
+            Some(c) if wanted == '9' => c.is_ascii_digit(),
+            Some(c) => c == wanted,
+            None => false,
+        })
+    };
+    let head = || core.chars().take(10);
+    begins("9999-99-99")
+        || begins("99:99:99")
+        || begins("9:99:99")
+        || (head().filter(|c| *c == '/').count() == 2 && head().all(|c| c.is_ascii_digit() || c == '/'))
 }
 
 /// Returns the code and the first sentence of an Entra `error_description`. The rest holds trace ids and
