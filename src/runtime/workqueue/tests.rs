@@ -182,6 +182,47 @@ fn at_twice_the_load_everybody_has_its_share() {
     );
 }
 
+/// Somebody applies thousands of objects at once. Each needs a pass to begin, and another a second later.
+#[test]
+fn the_first_are_finished_while_the_last_wait_for_their_beginning() {
+    const OBJECTS: u32 = 20_000;
+    let mut lines = WorkQueueState::new(4);
+    for key in 0..OBJECTS {
+        lines.add(at(0), key, 0, Priority::Changed);
+    }
+    let (mut begun, mut finished, mut last_begun) = (HashMap::new(), Vec::new(), 0);
+    for now in 0..i64::from(2 * OBJECTS) + 4_000 {
+        let Some((key, priority, _)) = lines.pop(at(now)) else {
+            continue;
+        };
+        lines.done(at(now), &key);
+        if priority == Priority::Changed {
+            begun.insert(key, now);
+            last_begun = now;
+            lines.add_at(at(now + 1_000), key, 0, Priority::Effect);
+        } else {
+            finished.push(now - begun[&key]);
+        }
+    }
+    assert_eq!(finished.len(), OBJECTS as usize);
+    // Its task takes 1 s, and an effect gives way for 2 s. In these 3 s 3,000 are begun, which then take turns with the
+    // next ones.
+    assert!(
+        finished[0] <= 3_010,
+        "the first is finished after {} ms",
+        finished[0]
+    );
+    let longest = finished.iter().max().unwrap();
+    assert!(
+        *longest <= 2 * 3_010,
+        "one is finished {longest} ms after its beginning"
+    );
+    assert!(
+        last_begun <= 2 * i64::from(OBJECTS),
+        "the last begins after {last_begun} ms; alone it would be {OBJECTS}"
+    );
+}
+
 #[test]
 fn how_it_does_tells_one_that_nobody_serves_from_one_that_is_full() {
     let seconds = Duration::from_secs;
