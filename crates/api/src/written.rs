@@ -9,9 +9,9 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 /// A time that is written without a string of its own.
-struct Written<'a>(&'a Time);
+struct TimeText<'a>(&'a Time);
 
-impl Serialize for Written<'_> {
+impl Serialize for TimeText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let at = Offset::UTC.to_datetime(self.0.0);
         let Some(year) = u16::try_from(at.year()).ok().filter(|year| *year <= 9999) else {
@@ -41,7 +41,7 @@ impl Serialize for Written<'_> {
 
 /// Writes an optional time.
 pub(crate) fn time<S: Serializer>(time: &Option<Time>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.as_ref().map(Written).serialize(serializer)
+    time.as_ref().map(TimeText).serialize(serializer)
 }
 
 /// Writes conditions.
@@ -51,7 +51,7 @@ pub(crate) fn conditions<S: Serializer>(conditions: &[Condition], serializer: S)
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let of = self.0;
             let mut fields = serializer.serialize_struct("Condition", 6)?;
-            fields.serialize_field("lastTransitionTime", &Written(&of.last_transition_time))?;
+            fields.serialize_field("lastTransitionTime", &TimeText(&of.last_transition_time))?;
             fields.serialize_field("message", &of.message)?;
             if let Some(generation) = &of.observed_generation {
                 fields.serialize_field("observedGeneration", generation)?;
