@@ -32,6 +32,10 @@ use oc_api::LivePlatform;
 /// and for the next list of the platform, which begins up to half a second later. Each takes 15 KB.
 const PASSES_PER_PLATFORM: usize = 96;
 
+/// How many passes over the objects of one platform run at once when tens of thousands are due. A list of so many
+/// takes a second, and each pass waits for one: with 100,000 services, 96 passes were no more than 60 creates a second.
+const MOST_PASSES_PER_PLATFORM: usize = 512;
+
 /// The configuration of this process.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -100,7 +104,7 @@ impl Context {
             config,
             cache: Cache::default(),
             watches: Watches::default(),
-            queue: Queue::new(PASSES_PER_PLATFORM),
+            queue: Queue::growing(PASSES_PER_PLATFORM, MOST_PASSES_PER_PLATFORM),
             discoveries: Queue::new(1),
             onboardings: Queue::new(1),
             policies: Policies::default(),

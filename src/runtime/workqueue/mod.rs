@@ -56,6 +56,9 @@ impl Priority {
     }
 }
 
+/// How many ready entries of a group allow one more pass, where the limit may grow.
+const READY_PER_PASS: usize = 64;
+
 /// The room for ready entries that is kept.
 const ROOM: usize = 1024;
 
@@ -148,6 +151,8 @@ pub struct WorkQueueState<K, G> {
     running: HashMap<K, Running<G>>,
     in_group: HashMap<G, usize>,
     group_limit: usize,
+    /// What the limit grows to while very many entries of a group are ready.
+    most: usize,
     sequence: u64,
     /// When an entry was last taken, or a pass ended.
     moved: Time,
@@ -156,6 +161,11 @@ pub struct WorkQueueState<K, G> {
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// Creates an empty queue in which at most `group_limit` entries of a group run at once.
     pub fn new(group_limit: usize) -> Self {
+        Self::growing(group_limit, group_limit)
+    }
+
+    /// Creates an empty queue whose limit grows, up to `most`, with the number of ready entries of the group.
+    pub fn growing(group_limit: usize, most: usize) -> Self {
         Self {
             ready: HashMap::new(),
             order: HashMap::new(),
@@ -165,6 +175,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
             running: HashMap::new(),
             in_group: HashMap::new(),
             group_limit,
+            most,
             sequence: 0,
             moved: Time(0),
         }
@@ -298,7 +309,12 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     }
 
     fn has_room(&self, group: &G) -> bool {
-        self.in_group.get(group).copied().unwrap_or(0) < self.group_limit
+        let ready = self
+            .order
+            .get(group)
+            .map_or(0, |order| order.effects.len() + order.others.len());
+        let limit = (ready / READY_PER_PASS).clamp(self.group_limit, self.most);
+        self.in_group.get(group).copied().unwrap_or(0) < limit
     }
 
     fn promote(&mut self, now: Time) {
@@ -375,8 +391,13 @@ pub struct Queue<K, G> {
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     /// Creates an empty queue; see [`WorkQueueState::new`].
     pub fn new(group_limit: usize) -> Self {
+        Self::growing(group_limit, group_limit)
+    }
+
+    /// Creates an empty queue; see [`WorkQueueState::growing`].
+    pub fn growing(group_limit: usize, most: usize) -> Self {
         Self {
-            lines: Mutex::new(WorkQueueState::new(group_limit)),
+            lines: Mutex::new(WorkQueueState::growing(group_limit, most)),
             changed: Notify::new(),
         }
     }

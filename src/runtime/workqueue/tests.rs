@@ -158,6 +158,19 @@ fn of_two_appointments_the_earlier_counts_and_a_wish_drops_both() {
     assert!(lines.pop(at(10_000)).is_none());
 }
 
+#[test]
+fn the_limit_of_a_group_grows_with_its_own_line_alone() {
+    let mut lines = WorkQueueState::growing(2, 5);
+    for key in 0..1_000 {
+        lines.add(at(0), key, "long", Priority::Changed);
+    }
+    for key in 1_000..1_100 {
+        lines.add(at(1), key, "short", Priority::Changed);
+    }
+    let taken: Vec<u32> = std::iter::from_fn(|| lines.pop(at(1)).map(|(key, _, _)| key)).collect();
+    assert_eq!(taken, [0, 1, 2, 3, 4, 1_000, 1_001]);
+}
+
 /// L7: at twice the load that can be served, nobody waits longer than twice its fair share.
 #[test]
 fn at_twice_the_load_everybody_has_its_share() {
