@@ -5,12 +5,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use governor::DefaultDirectRateLimiter;
 use tokio::task::JoinSet;
 
 use crate::cluster::key::{Group, ObjectKey};
 use crate::controllers::context::Context;
-use crate::runtime::rate;
+use crate::runtime::rate::Rate;
 use crate::runtime::workqueue::Queue;
 
 /// How many writes to the API server a kind of such work makes a second, for all its objects.
@@ -25,12 +24,12 @@ pub async fn runs<F>(
     context: Arc<Context>,
     what: &'static str,
     queue: fn(&Context) -> &Queue<ObjectKey, Group>,
-    run: impl Fn(Arc<Context>, ObjectKey, Arc<DefaultDirectRateLimiter>) -> F,
+    run: impl Fn(Arc<Context>, ObjectKey, Arc<Rate>) -> F,
 ) -> anyhow::Result<Infallible>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let rate = Arc::new(rate::steady(PER_SECOND));
+    let rate = Arc::new(Rate::steady(PER_SECOND));
     let mut runs = JoinSet::new();
     loop {
         tokio::select! {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::names::TenantId;
@@ -20,7 +19,7 @@ use crate::platform::channel_line::ChannelLine;
 use crate::platform::circuit::{Circuit, MOST_REST};
 use crate::runtime::clock;
 use crate::runtime::leadership::{Leadership, Stopped};
-use crate::runtime::rate;
+use crate::runtime::rate::Rate;
 
 /// How long a call waits for room in the budget. After that it was certainly not made, and its object is
 /// retried: an intent must not age in a queue.
@@ -125,7 +124,7 @@ impl From<Stopped> for CallError {
 /// The capacity of a platform for calls. Everything that calls one platform shares it, whatever the
 /// credential.
 pub struct Room {
-    rate: DefaultDirectRateLimiter,
+    rate: Rate,
     in_flight: Arc<Semaphore>,
     places: Arc<Semaphore>,
     channels: ChannelLine,
@@ -136,11 +135,9 @@ impl Room {
     /// Creates a room with no calls in it.
     pub fn new(limits: Limits) -> Arc<Self> {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota =
-            Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
         let in_flight = limits.in_flight.max(1) as usize;
         Arc::new(Self {
-            rate: RateLimiter::direct(quota),
+            rate: Rate::with_burst(at_least_one(limits.per_second), at_least_one(limits.burst)),
             in_flight: Arc::new(Semaphore::new(in_flight)),
             places: Arc::new(Semaphore::new(PLACES * in_flight)),
             channels: ChannelLine::new(limits.per_second),
@@ -427,7 +424,7 @@ impl Budget {
 
     async fn paced(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AcquireError> {
         let permit = Arc::clone(room).acquire_owned().await;
-        rate::wait(&self.room.rate).await;
+        self.room.rate.wait().await;
         permit
     }
 

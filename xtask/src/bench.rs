@@ -98,8 +98,8 @@ pub struct Settings {
     /// them want one each second
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage"])]
     storm: Option<u32>,
-    /// Measure instead how long one of this many services waits for a look while all of them want twice as many as
-    /// are possible
+    /// Measure instead how fairly this many services wait for each other while twice as many come as can be
+    /// served
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
         conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage", "storm"])]
     fairness: Option<u32>,

@@ -71,26 +71,11 @@ pub async fn simulator(program: &Path, port: u16, seed: Option<&Path>, log: &Pat
 /// # Errors
 /// When it can't be started.
 pub fn operator(program: &Path, release: &Release, level: &str, log: &Path) -> Result<Running> {
-    operator_and_metrics(program, release, level, log).map(|(operator, _)| operator)
-}
-
-/// As [`operator`], with the URL of its metrics.
-///
-/// # Errors
-/// When it can't be started.
-pub fn operator_and_metrics(
-    program: &Path,
-    release: &Release,
-    level: &str,
-    log: &Path,
-) -> Result<(Running, String)> {
     let mut pod = release.pod(program, "operator-0")?;
-    let port = pod.port("metrics").context("the pod has no port for metrics")?;
     pod.command
         .env("OPERATORCONNECT_LOG_LEVEL", level)
         .env("OPERATORCONNECT_LEADER_ELECT", "false");
-    let operator = pod.start(log).context("can't start the operator")?;
-    Ok((operator, format!("http://127.0.0.1:{port}/metrics")))
+    pod.start(log).context("can't start the operator")
 }
 
 /// Returns a client for the simulator's own calls.

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::DefaultDirectRateLimiter;
 use kube::ResourceExt;
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::discovery::ClusterRefusal;
@@ -32,8 +31,9 @@ use crate::controllers::lead_policy::state::OnboardingReport;
 use crate::controllers::lead_policy::wake;
 use crate::controllers::object::ReconciledResource;
 use crate::controllers::texts::sentence;
+use crate::runtime::clock;
+use crate::runtime::rate::Rate;
 use crate::runtime::workqueue::Priority;
-use crate::runtime::{clock, rate};
 use oc_api::lead_policy::OnCollision;
 use oc_api::service::Mode as SpecMode;
 use oc_api::{Lead, LeadPolicy, LeadRefusal, OcEssentialService};
@@ -49,7 +49,7 @@ pub async fn run(context: Arc<Context>) -> anyhow::Result<Infallible> {
     beside::runs(context, "a policy", |context| &context.onboardings, run_for).await
 }
 
-async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<DefaultDirectRateLimiter>) {
+async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<Rate>) {
     // Nothing is decided for a policy that this version can't read.
     if context.cache.policies.wrong(&key).is_none() {
         let policy = context.cache.policies.of(&key);
@@ -85,7 +85,7 @@ struct PolicyRun<'a> {
     key: &'a ObjectKey,
     /// `None` if the policy is gone.
     policy: Option<Arc<LeadPolicy>>,
-    rate: &'a DefaultDirectRateLimiter,
+    rate: &'a Rate,
 }
 
 impl PolicyRun<'_> {
@@ -226,7 +226,7 @@ impl PolicyRun<'_> {
     ) -> Option<Time> {
         let mut failed = false;
         for action in &decision.actions {
-            rate::wait(self.rate).await;
+            self.rate.wait().await;
             // Both may have changed while the others were written.
             if !self.is_current() {
                 break;
@@ -268,7 +268,7 @@ impl PolicyRun<'_> {
         memory.marking(clock::now(), &new.name, new.tenant);
         match self.mark(&lead, &text).await {
             Ok(()) => {
-                rate::wait(self.rate).await;
+                self.rate.wait().await;
                 self.create(policy, new, memory).await
             }
             Err(error) => self.not_marked(&error, new, memory),
@@ -408,7 +408,7 @@ impl PolicyRun<'_> {
             if stored.annotations().get(ONBOARDED_BY) != Some(&text) {
                 memory.finishing(clock::now(), name);
                 match self.mark(&stored, &text).await {
-                    Ok(()) => rate::wait(self.rate).await,
+                    Ok(()) => self.rate.wait().await,
                     Err(WriteError::NotFound) => {}
                     Err(error) => return self.not_finished(name, &error),
                 }

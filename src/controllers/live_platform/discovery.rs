@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use governor::DefaultDirectRateLimiter;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use oc_domain::competition::Access;
@@ -28,8 +27,9 @@ use crate::controllers::events;
 use crate::controllers::memory::Discovery;
 use crate::controllers::texts::{ascii, sentence};
 use crate::platform::index::LeadIndex;
+use crate::runtime::clock;
+use crate::runtime::rate::Rate;
 use crate::runtime::workqueue::Priority;
-use crate::runtime::{clock, rate};
 use oc_api::{
     ConditionType, DiscoveredStatus, Lead, LeadDiscovery, LeadDiscoveryStatus, LeadOrigin, LeadSpec,
     LivePlatform,
@@ -61,7 +61,7 @@ pub fn look(context: &Context, key: &ObjectKey, platform: &LivePlatform) {
 }
 
 /// One run, for one platform.
-async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<DefaultDirectRateLimiter>) {
+async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<Rate>) {
     let platform = context.cache.platforms.of(&key);
     let connected = context.connections.of(key.name());
     let known = connected
@@ -112,7 +112,7 @@ struct DiscoveryRun<'a> {
     key: &'a ObjectKey,
     platform: &'a LivePlatform,
     rules: &'a LeadDiscovery,
-    rate: &'a DefaultDirectRateLimiter,
+    rate: &'a Rate,
 }
 
 impl DiscoveryRun<'_> {
@@ -160,7 +160,7 @@ impl DiscoveryRun<'_> {
         due.sort_unstable();
         let mut told = now;
         for (_, tenant) in due {
-            rate::wait(self.rate).await;
+            self.rate.wait().await;
             // Both may have changed while the others were created.
             if !self.is_current() {
                 break;

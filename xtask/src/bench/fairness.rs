@@ -1,130 +1,148 @@
-//! Measures how long an object waits for its pass at twice the load that can be served (law L7).
+//! Measures whether services wait for each other fairly at twice the load that can be served (law L7).
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use kube::Api;
-use kube::api::{Patch, PatchParams};
-use oc_api::LivePlatform;
+use futures::StreamExt;
+use kube::api::PostParams;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+use oc_api::OcEssentialService;
 use serde_json::json;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use super::figures::written;
-use super::{Ground, fast, ground, make_ready};
+use super::{Ground, NAMESPACE, ground, is_ready, object};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
-/// How often all services want a look, to find out how many looks are possible.
-const TOO_OFTEN: Duration = Duration::from_millis(20);
-/// For how long this is found out.
-const PROBE: Duration = Duration::from_secs(15);
-/// For how long the waits are measured.
-const MEASURED: Duration = Duration::from_secs(60);
-/// How often the wait of the oldest is read.
-const READ: Duration = Duration::from_millis(100);
+/// How many calls a second the platform takes.
+const CALLS: u32 = 40;
+/// How many services are applied at once, to find out how many a second can be served.
+const PROBE: u32 = 200;
+/// How long nothing may happen before the measurement gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Makes services Ready, finds out how many looks at them a second are possible, asks for twice as many, and prints
-/// how long the oldest waited.
+/// Applies services at twice the rate at which they can become Ready, and prints how long they wait, compared with
+/// their fair share: the time that all take that were there before.
 ///
 /// # Errors
-/// When something can't be started, or the operator ends.
+/// When something can't be started, or a service does not become Ready.
 pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     step(&format!(
-        "{} services that all want more looks than are possible",
+        "{} services, applied at twice the rate that a platform with {CALLS} calls a second allows",
         written(count)
     ));
-    let ground = ground("bench", programs, count, 500, fast("10m")).await?;
-    let (mut operator, metrics) =
-        trial::operator_and_metrics(&programs.operator, &ground.release, "info", &ground.log)?;
-    make_ready(&ground, count).await?;
-    note("all are Ready");
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let possible = tokio::select! {
-        looks = looks(&metrics, PROBE) => looks?.each_second,
-        ended = storm(&ground, TOO_OFTEN) => return ended,
-    };
-    ensure!(possible > 0.0, "no look in {} s", PROBE.as_secs());
-    let share = f64::from(count) / possible;
+    let platform =
+        json!({"observeInterval": "10m", "requests": {"perSecond": CALLS, "burst": CALLS, "inFlight": 16}});
+    let ground = ground("bench", programs, PROBE + count, 500, platform).await?;
+    let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
+    let begun = Instant::now();
+    lives(&ground, 0..PROBE, Duration::ZERO).await?;
+    let served = f64::from(PROBE) / begun.elapsed().as_secs_f64();
     note(&format!(
-        "{possible:.0} looks a second are possible; now all want one every {:.0} ms",
-        share * 500.0
+        "{served:.1} a second can be served; now {:.1} a second come",
+        served * 2.0
     ));
-    let twice = tokio::select! {
-        looks = looks(&metrics, MEASURED) => looks?,
-        ended = storm(&ground, Duration::from_secs_f64(share / 2.0)) => return ended,
-    };
+    let every = Duration::from_secs_f64(0.5 / served);
+    let lives = lives(&ground, PROBE..PROBE + count, every).await?;
     operator.check()?;
+    let waits = Waits::of(&lives)?;
     result(&format!(
         "\n| {} services at twice the load that can be served | |\n|---|---|",
         written(count)
     ));
+    result(&format!("| Ready a second | {:.1} |", waits.served));
     result(&format!(
-        "| looks a second | {:.0}; possible {possible:.0} |",
-        twice.each_second
-    ));
-    // The share that each has of what was served in this time.
-    let share = f64::from(count) / twice.each_second;
-    result(&format!(
-        "| fair share of an object | one look in {:.0} ms |",
-        share * 1000.0
+        "| longest wait until Ready | {:.1} s |",
+        waits.longest.as_secs_f64()
     ));
     result(&format!(
-        "| longest wait for a look | {:.0} ms: {:.2} of the fair share |",
-        twice.longest * 1000.0,
-        twice.longest / share
+        "| wait, divided by the fair share | half at most {:.2}, 99 of 100 at most {:.2}, all at most {:.2} |",
+        waits.share(50)?,
+        waits.share(99)?,
+        waits.share(100)?
     ));
     Ok(())
 }
 
-/// The passes over services in some seconds.
-struct Looks {
-    each_second: f64,
-    /// The longest that one has waited, in seconds.
-    longest: f64,
+/// When a service was applied, and when it was Ready.
+#[derive(Clone, Copy)]
+struct Life {
+    applied: Instant,
+    ready: Instant,
 }
 
-async fn looks(metrics: &str, time: Duration) -> Result<Looks> {
-    let http = trial::http()?;
-    let read = || async { anyhow::Ok(http.get(metrics).send().await?.text().await?) };
-    let passes = |text: &str| -> f64 { samples(text, "operatorconnect_reconcile_total").sum() };
-    // The load has to be there first.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let (begun, before) = (Instant::now(), passes(&read().await?));
-    let (mut next, mut longest) = (interval(READ), 0.0_f64);
-    loop {
-        next.tick().await;
-        let text = read().await?;
-        longest = samples(&text, "operatorconnect_workqueue_oldest_seconds").fold(longest, f64::max);
-        if begun.elapsed() > time {
-            let each_second = (passes(&text) - before) / begun.elapsed().as_secs_f64();
-            return Ok(Looks { each_second, longest });
+/// Applies services one after the other, and waits until they are Ready.
+async fn lives(ground: &Ground, services: Range<u32>, every: Duration) -> Result<Vec<Life>> {
+    let api = Api::<OcEssentialService>::namespaced(ground.client.clone(), NAMESPACE);
+    let mut seen = watcher(api.clone(), watcher::Config::default())
+        .default_backoff()
+        .applied_objects()
+        .boxed();
+    let (mut applied, mut lives) = (HashMap::new(), Vec::new());
+    let mut new = services.clone();
+    let mut next = interval(every.max(Duration::from_millis(1)));
+    while lives.len() < services.len() {
+        tokio::select! {
+            _ = next.tick(), if !new.is_empty() => {
+                let service = object(new.next().context("a number")?, NAMESPACE)?;
+                applied.insert(service.name_any(), Instant::now());
+                api.create(&PostParams::default(), &service).await?;
+            }
+            object = timeout(PATIENCE, seen.next()) => {
+                let object = object.context("no service becomes Ready any more")?.context("the watch has ended")?;
+                // After an error the watch begins again by itself.
+                let Ok(object) = object else { continue };
+                if is_ready(&object) && let Some(applied) = applied.remove(&object.name_any()) {
+                    lives.push(Life { applied, ready: Instant::now() });
+                }
+            }
         }
     }
+    Ok(lives)
 }
 
-/// The values of a metric of services, or of one without a kind.
-fn samples<'a>(text: &'a str, metric: &'a str) -> impl Iterator<Item = f64> + 'a {
-    let lines = text.lines().filter_map(move |line| line.strip_prefix(metric));
-    lines
-        .filter(|rest| {
-            rest.starts_with(['{', ' '])
-                && (!rest.contains("kind=") || rest.contains("kind=\"OcEssentialService\""))
+/// How long services waited.
+struct Waits {
+    served: f64,
+    longest: Duration,
+    /// The waits divided by the fair shares, in order.
+    shares: Vec<f64>,
+}
+
+impl Waits {
+    fn of(lives: &[Life]) -> Result<Self> {
+        let wait = |life: &Life| life.ready - life.applied;
+        let first = lives.iter().map(|life| life.applied).min().context("a service")?;
+        let last = lives.iter().map(|life| life.ready).max().context("a service")?;
+        let served = lives.len() as f64 / (last - first).as_secs_f64();
+        // What one takes for which nobody waits.
+        let alone = lives.iter().map(wait).min().context("a service")?.as_secs_f64();
+        let mut shares: Vec<f64> = lives
+            .iter()
+            .map(|life| {
+                let before = |other: &&Life| other.applied <= life.applied && other.ready > life.applied;
+                let before = lives.iter().filter(before).count();
+                wait(life).as_secs_f64() / (alone + before as f64 / served)
+            })
+            .collect();
+        shares.sort_by(f64::total_cmp);
+        ensure!(served.is_finite(), "all were Ready at once");
+        Ok(Self {
+            served,
+            longest: lives.iter().map(wait).max().unwrap_or_default(),
+            shares,
         })
-        .filter_map(|rest| rest.rsplit(' ').next()?.parse().ok())
-}
-
-/// Changes the platform's settings so often, and with that has all services looked at.
-async fn storm(ground: &Ground, every: Duration) -> Result<()> {
-    let api = Api::<LivePlatform>::all(ground.client.clone());
-    let mut next = interval(every);
-    for burst in 0_u32.. {
-        next.tick().await;
-        let patch = json!({"spec": {"requests": {"burst": 900 + burst % 2}}});
-        api.patch("default", &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .context("can't change the platform")?;
     }
-    Ok(())
+
+    /// What so many of a hundred waited at most, divided by their fair share.
+    fn share(&self, percent: usize) -> Result<f64> {
+        let at = (self.shares.len() * percent).div_ceil(100).saturating_sub(1);
+        self.shares.get(at).copied().context("a service")
+    }
 }
 
 #[cfg(test)]
@@ -132,11 +150,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_of_services_are_read() {
-        let text = "# TYPE a counter\na{kind=\"Lead\",outcome=\"ready\"} 7\na{kind=\"OcEssentialService\",outcome=\"ready\"} 2\n\
-                    a{kind=\"OcEssentialService\",outcome=\"asked\"} 1\na_b 9\nb{priority=\"changed\"} 0.5\nb{priority=\"observe\"} 2.5\n";
-        assert_eq!(samples(text, "a").sum::<f64>(), 3.0);
-        assert_eq!(samples(text, "b").fold(0.0, f64::max), 2.5);
-        assert_eq!(samples(text, "c").count(), 0);
+    fn a_wait_is_compared_with_those_who_were_there_before() {
+        let begun = Instant::now();
+        let life = |applied: u64, ready: u64| Life {
+            applied: begun + Duration::from_secs(applied),
+            ready: begun + Duration::from_secs(ready),
+        };
+        // One a second is served; the third is passed over by the fourth.
+        let waits = Waits::of(&[life(0, 1), life(0, 2), life(1, 4), life(2, 3)]).unwrap();
+        assert_eq!((waits.served, waits.longest), (1.0, Duration::from_secs(3)));
+        // 1 of 1 + 2, 2 of 1 + 2, 3 of 1 + 2, and 1 of 1 + 2.
+        let thirds: Vec<f64> = waits.shares.iter().map(|share| (share * 3.0).round()).collect();
+        assert_eq!(thirds, [1.0, 1.0, 2.0, 3.0]);
+        assert_eq!(waits.share(100).unwrap(), 1.0);
+        assert_eq!(waits.share(50).unwrap(), waits.shares[1]);
     }
 }
