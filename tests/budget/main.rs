@@ -40,7 +40,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// How many services are provisioned first; then four times as many.
 const FEW: u32 = 100;
 
-/// The recorded allocations for a service, and their bytes. About 60 are for packing: the second batch is larger than the number of objects that stay as they are.
+/// The recorded allocations for a service, and their bytes. Packing is part of them: the second batch is larger than the number of objects that stay as they are.
 const ALLOCATIONS: u64 = 840;
 const BYTES: u64 = 380_000;
 
