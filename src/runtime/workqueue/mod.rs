@@ -111,10 +111,6 @@ impl<K> Default for Order<K> {
 }
 
 impl<K> Order<K> {
-    fn line(&self, effects: bool) -> &BTreeSet<(Time, u64, K)> {
-        if effects { &self.effects } else { &self.others }
-    }
-
     fn line_of(&mut self, priority: Priority) -> &mut BTreeSet<(Time, u64, K)> {
         match priority {
             Priority::Effect => &mut self.effects,
@@ -135,7 +131,7 @@ pub struct QueueStats {
     /// How long the oldest pass has been running.
     pub longest: Duration,
     /// How long a runnable entry has been waiting since an entry was last taken or a pass last ended. Close
-    /// to zero as long as somebody takes entries. Close to zero as long as somebody takes entries.
+    /// to zero as long as somebody takes entries.
     pub idle: Duration,
 }
 
@@ -267,7 +263,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// once.
     pub fn pop(&mut self, now: Time) -> Option<(K, Priority, Duration)> {
         self.promote(now);
-        let key = match (self.first(true), self.first(false)) {
+        let (effects, others) = (
+            self.first(|order| &order.effects),
+            self.first(|order| &order.others),
+        );
+        let key = match (effects, others) {
             (Some(effect), Some(other)) => {
                 let both_overdue = effect.0 <= now && other.0 <= now;
                 let effect_first = if both_overdue {
@@ -296,14 +296,14 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         Some((key, entry.priority, now.since(entry.since)))
     }
 
-    /// Returns the next of those whose effect is awaited, or of the others.
-    fn first(&self, effects: bool) -> Option<&(Time, u64, K)> {
+    /// Returns the next of one line, over all groups.
+    fn first(&self, line: impl Fn(&Order<K>) -> &BTreeSet<(Time, u64, K)>) -> Option<&(Time, u64, K)> {
         self.order
             .iter()
             .filter(|(group, _)| self.has_room(group))
             .filter_map(|(_, order)| {
-                let mut line = order.line(effects).iter();
-                line.find(|(_, _, key)| !self.running.contains_key(key))
+                let mut entries = line(order).iter();
+                entries.find(|(_, _, key)| !self.running.contains_key(key))
             })
             .min()
     }
