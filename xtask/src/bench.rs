@@ -54,6 +54,10 @@ pub struct Settings {
     /// How long a task takes on the simulated platform, in milliseconds
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 2000)]
     task: u64,
+    /// How many leads and services the platform lists besides, for which there is no object: what the lists alone
+    /// cost
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    listed: u32,
     /// createGrace of the LivePlatform, such as 1m [default: the default of its schema]
     #[arg(long, value_name = "DURATION")]
     grace: Option<String>,
@@ -84,24 +88,24 @@ pub struct Settings {
     heap: bool,
     /// Measure instead the discovery of this many leads, and a policy that makes services of a tenth of them
     /// while the operator is killed ten times
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "listed", "grace", "against", "picture"])]
     leads: Option<u32>,
     /// Measure instead whether assigning this many channels holds up the creation of services
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "listed", "grace", "against", "picture", "leads"])]
     channels: Option<u32>,
     /// Measure instead an outage of the platform with this many services, a tenth of which wait for lost answers,
     /// for --rest-seconds
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(10..),
-        conflicts_with_all = ["services", "runs", "task", "against", "picture", "leads", "channels"])]
+        conflicts_with_all = ["services", "runs", "task", "listed", "against", "picture", "leads", "channels"])]
     outage: Option<u32>,
     /// Measure instead how soon a new service gets its first look beside this many others, at rest and while all of
     /// them want one each second
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["services", "runs", "rest_seconds", "task", "listed", "grace", "against", "picture", "leads", "channels", "outage"])]
     storm: Option<u32>,
     /// Measure instead how fairly this many services wait for each other while twice as many come as can be
     /// served
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..),
-        conflicts_with_all = ["services", "runs", "rest_seconds", "task", "grace", "against", "picture", "leads", "channels", "outage", "storm"])]
+        conflicts_with_all = ["services", "runs", "rest_seconds", "task", "listed", "grace", "against", "picture", "leads", "channels", "outage", "storm"])]
     fairness: Option<u32>,
 }
 
@@ -253,16 +257,47 @@ impl Ground {
     }
 }
 
-/// Sets up an API server and a simulated platform with a lead for each service, in a folder of this name. Every
-/// tenth lead is from Belgium.
+/// What the simulated platform has when a measurement begins.
+pub struct Content {
+    /// How many leads. Every tenth is from Belgium.
+    pub leads: u32,
+    /// How many of them, the last ones, have a service.
+    pub services: u32,
+    /// How long a task takes, in milliseconds.
+    pub task: u64,
+}
+
+impl Content {
+    /// So many leads without a service.
+    pub fn of_leads(leads: u32, task: u64) -> Self {
+        Self {
+            leads,
+            services: 0,
+            task,
+        }
+    }
+
+    fn seed(&self) -> Value {
+        let lead = |number: u32| {
+            let country = if number.is_multiple_of(10) { "BE" } else { "DE" };
+            json!({"tenantId": tenant(number), "companyName": format!("Customer {number}"), "countries": [country]})
+        };
+        let service = |number: u32| json!({"tenantId": tenant(number), "shortName": format!("C{number}_x"), "fullName": format!("Customer {number}")});
+        let leads: Vec<Value> = (0..self.leads).map(lead).collect();
+        let services: Vec<Value> = (self.leads - self.services..self.leads).map(service).collect();
+        let settings = json!({"latency": 5, "taskDuration": self.task, "secondCreate": "allowed"});
+        json!({"leads": leads, "services": services, "settings": settings})
+    }
+}
+
+/// Sets up an API server and a simulated platform, in a folder of this name.
 ///
 /// # Errors
 /// When something can't be started.
 pub async fn ground(
     name: &str,
     programs: &build::Programs,
-    services: u32,
-    task: u64,
+    content: &Content,
     platform: Value,
 ) -> Result<Ground> {
     let folder = build::target().join(name);
@@ -275,18 +310,8 @@ pub async fn ground(
     let client = cluster.client();
     let release = trial::install(&cluster).await?;
     let port = control_plane::free_port(0)?;
-    let leads: Vec<Value> = (0..services)
-        .map(|number| {
-            let country = if number % 10 == 0 { "BE" } else { "DE" };
-            json!({"tenantId": tenant(number), "companyName": format!("Customer {number}"), "countries": [country]})
-        })
-        .collect();
     let seed = folder.join("seed.json");
-    std::fs::write(
-        &seed,
-        json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task, "secondCreate": "allowed"}})
-            .to_string(),
-    )?;
+    std::fs::write(&seed, content.seed().to_string())?;
     let simulator = trial::simulator(
         &programs.simulator,
         port,
@@ -394,20 +419,12 @@ async fn with_ready(
     platform: Value,
     programs: &build::Programs,
 ) -> Result<(Ground, control_plane::Running)> {
-    let ground = ground("bench", programs, leads, 500, platform).await?;
+    let ground = ground("bench", programs, &Content::of_leads(leads, 500), platform).await?;
     let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
-    make_ready(&ground, services).await?;
-    Ok((ground, operator))
-}
-
-/// Applies services, and waits until the operator has made all of them Ready.
-///
-/// # Errors
-/// When a create fails, or the services do not become Ready.
-async fn make_ready(ground: &Ground, services: u32) -> Result<()> {
     apply(&ground.client, 0..services).await?;
     let patience = Duration::from_secs(600) + Duration::from_millis(100) * services;
-    all_ready(&ground.client, services, patience).await
+    all_ready(&ground.client, services, patience).await?;
+    Ok((ground, operator))
 }
 
 /// Whether a service is Ready.

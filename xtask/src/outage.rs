@@ -48,7 +48,8 @@ async fn live_through(settings: &Settings) -> Result<bool> {
     let programs = build::programs(false)?;
     // With the default interval of a LivePlatform.
     let platform = json!({ "observeInterval": null });
-    let ground = bench::ground("outage", &programs, all, 2000, platform).await?;
+    let content = bench::Content::of_leads(all, 2000);
+    let ground = bench::ground("outage", &programs, &content, platform).await?;
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     step(&format!("Creating {settled} services, at 10 calls a second"));
     bench::apply(&ground.client, 0..settled).await?;

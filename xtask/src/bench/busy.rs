@@ -10,7 +10,7 @@ use super::contender::Contender;
 use super::figures::{Figures, written};
 use super::floor::{Cost, Floor};
 use super::usage::{self, Usage};
-use super::{INTERVAL, Settings, all_ready, apply, calls, fast, ground, per_object, rest, writes};
+use super::{Content, INTERVAL, Settings, all_ready, apply, calls, fast, ground, per_object, rest, writes};
 use crate::build;
 use crate::progress::{result, step};
 
@@ -34,7 +34,12 @@ pub async fn run(
     if let Some(grace) = &settings.grace {
         platform["createGrace"] = grace.as_str().into();
     }
-    let ground = ground(contender.folder(), programs, count, settings.task, platform).await?;
+    let content = Content {
+        leads: count + settings.listed,
+        services: settings.listed,
+        task: settings.task,
+    };
+    let ground = ground(contender.folder(), programs, &content, platform).await?;
     let server = ground.cluster.process_ids();
     let slimmest = Floor::Slimmest.run(&ground.client, &server, count).await?;
     let own_writes = Floor::OwnWrites.run(&ground.client, &server, count).await?;
@@ -75,7 +80,7 @@ pub async fn run(
     }
     let rested = rest::idle(&ground, &mut running, settings.rest_seconds).await?;
     rest::restart(&ground, running, contender).await?;
-    rest::one_each(&ground, count).await?;
+    rest::one_each(&ground, count + settings.listed).await?;
     Ok(busy.figures(&rested))
 }
 

@@ -11,7 +11,7 @@ use oc_api::Lead;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{AT_ONCE, Ground, NAMESPACE, all_ready, apply, calls, ground, tenant};
+use super::{AT_ONCE, Content, Ground, NAMESPACE, all_ready, apply, calls, ground, tenant};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
@@ -85,7 +85,13 @@ async fn created(
     programs: &build::Programs,
 ) -> Result<(Ground, Running, Duration)> {
     let platform = json!({"observeInterval": "10m"});
-    let ground = ground("bench", programs, SERVICES + leads, 2000, platform).await?;
+    let ground = ground(
+        "bench",
+        programs,
+        &Content::of_leads(SERVICES + leads, 2000),
+        platform,
+    )
+    .await?;
     let url = format!("http://127.0.0.1:{}/simulator/channels", ground.port);
     let channel = json!({"id": CHANNEL, "name": "North"});
     trial::http()?

@@ -10,7 +10,7 @@ use oc_api::Lead;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ground, NAMESPACE, calls, fast, ground, per_object, policy, usage, writes};
+use super::{Content, Ground, NAMESPACE, calls, fast, ground, per_object, policy, usage, writes};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
@@ -30,7 +30,7 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     platform["leadDiscovery"] = json!({ "namespace": NAMESPACE });
     // The shortest: a create whose request a kill kept from leaving is made when it is over.
     platform["createGrace"] = json!("1m");
-    let ground = ground("bench", programs, count, TASK, platform).await?;
+    let ground = ground("bench", programs, &Content::of_leads(count, TASK), platform).await?;
     let mark = audit::end(&ground.audit_log()?)?;
     calls(ground.port, true).await?;
     let begun = Instant::now();

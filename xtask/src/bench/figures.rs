@@ -1,5 +1,7 @@
 //! The last table: one line for each number of services.
 
+use anyhow::{Context, Result};
+
 use crate::progress::result;
 
 /// What a program costs with so many services.
@@ -80,6 +82,16 @@ fn line(of: &Figures) -> String {
     )
 }
 
+/// What so many of a hundred values are at most. The values are in order.
+///
+/// # Errors
+/// When there is no value.
+pub fn percentile<T: Copy + PartialOrd>(sorted: &[T], percent: usize) -> Result<T> {
+    debug_assert!(sorted.is_sorted());
+    let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(at).copied().context("there is no value")
+}
+
 /// A number as it is written: `10,000`.
 pub fn written(number: u32) -> String {
     let digits = number.to_string();
@@ -104,6 +116,17 @@ mod tests {
             numbers.map(written),
             ["1", "999", "1,000", "10,000", "123,456", "1,000,000"]
         );
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let all: Vec<u32> = (1..=200).collect();
+        assert_eq!(
+            [50, 99, 100].map(|percent| percentile(&all, percent).unwrap()),
+            [100, 198, 200]
+        );
+        assert_eq!(percentile(&all[..1], 1).unwrap(), 1);
+        assert!(percentile::<u32>(&[], 50).is_err());
     }
 
     #[test]
