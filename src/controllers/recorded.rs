@@ -100,15 +100,15 @@ impl Has {
 
     /// Compares it with the known lists. A list that was never read proves nothing.
     pub fn shown_by(&self, lists: &Lists) -> Recorded {
-        let read_back = |shown: bool, removes: bool, id: &str| match (shown, removes) {
+        let read_back = |shown: bool, removes: bool, id: &dyn ToString| match (shown, removes) {
             (true, false) => Recorded::Shown,
-            (false, false) => Recorded::Missing(id.into()),
+            (false, false) => Recorded::Missing(id.to_string().into()),
             (true, true) => Recorded::Nothing,
             (false, true) => Recorded::Asked,
         };
         match (self, &lists.services, &lists.leads) {
             (Self::Service(guid, removes), Some(services), _) => {
-                read_back(services.has(guid), *removes, &guid.to_string())
+                read_back(services.has(guid), *removes, guid)
             }
             (Self::Lead(tenant, id, removes), _, Some(leads)) => read_back(leads.has(tenant), *removes, id),
             (Self::AskedService(Some(guid)), Some(services), _) if services.has(guid) => Recorded::Nothing,

@@ -1,10 +1,11 @@
 //! The two lists of a platform, indexed, and the differences between two versions of them.
 
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashMapExt};
 use live_platform::Listed;
 use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Lead, Service};
@@ -57,7 +58,7 @@ impl ServiceIndex {
             services: HashMap::with_capacity(listed.items.len()),
             by_tenant: HashMap::with_capacity(listed.items.len()),
             by_name: HashMap::with_capacity(listed.items.len()),
-            hashes: RandomState::new(),
+            hashes: RandomState::default(),
             unreadable: listed.unreadable,
         };
         for service in listed.items {

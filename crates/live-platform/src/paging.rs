@@ -1,7 +1,8 @@
 //! Decides which page to request next and when to stop. Pure.
 
-use std::collections::HashSet;
 use std::hash::Hash;
+
+use foldhash::{HashSet, HashSetExt};
 
 use crate::wire::json::Page;
 

@@ -1,29 +1,42 @@
-//! The entries of the last list, keyed by their bytes: an entry that reappears unchanged is not parsed again.
+//! The pages and entries of the last list, by the digests of their bytes: what comes again unchanged is not parsed
+//! again.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::cell::OnceCell;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use parking_lot::Mutex;
+use siphasher::sip128::SipHasher13;
 
-/// 128 bits of two keyed hashes, whose keys nobody outside this process knows. If two different entries had
-/// the same digest, one would be taken for the other, and 64 bits are too few to rule that out over years of
-/// lists.
+use super::json::Page;
+
+/// A keyed hash, whose key nobody outside this process knows. If two different texts had the same digest, one would
+/// be taken for the other, and 64 bits are too few to rule that out over years of lists.
 type Digest = (u64, u64);
 
-/// The entries of the newest complete list of one kind.
+/// The newest complete list of one kind.
 #[derive(Debug)]
 pub struct KnownEntries<T> {
-    keys: (RandomState, RandomState),
-    entries: Mutex<Arc<HashMap<Digest, Arc<T>>>>,
+    hasher: SipHasher13,
+    list: Mutex<Arc<KnownList<T>>>,
+}
+
+type KnownList<T> = Vec<Arc<KnownPage<T>>>;
+
+#[derive(Debug)]
+struct KnownPage<T> {
+    body: Digest,
+    entries: Vec<(Digest, Arc<T>)>,
+    page: Page<Arc<T>>,
 }
 
 impl<T> Default for KnownEntries<T> {
     fn default() -> Self {
+        let random = || RandomState::new().hash_one(());
         Self {
-            keys: Default::default(),
-            entries: Mutex::default(),
+            hasher: SipHasher13::new_with_keys(random(), random()),
+            list: Mutex::default(),
         }
     }
 }
@@ -31,62 +44,148 @@ impl<T> Default for KnownEntries<T> {
 impl<T> KnownEntries<T> {
     /// Begins to read a list.
     pub fn begin(&self) -> EntryReader<'_, T> {
-        let last = Arc::clone(&self.entries.lock());
         EntryReader {
             known: self,
-            now: HashMap::with_capacity(last.len()),
-            last,
+            last: Arc::clone(&self.list.lock()),
+            now: Vec::new(),
+            entries: Vec::new(),
+            next: (0, 0),
+            places: OnceCell::new(),
         }
-    }
-
-    fn digest(&self, raw: &str) -> Digest {
-        (self.keys.0.hash_one(raw), self.keys.1.hash_one(raw))
     }
 }
 
-/// Reads the entries of one list.
+/// Reads the pages and entries of one list.
 pub struct EntryReader<'a, T> {
     known: &'a KnownEntries<T>,
-    last: Arc<HashMap<Digest, Arc<T>>>,
-    now: HashMap<Digest, Arc<T>>,
+    last: Arc<KnownList<T>>,
+    now: KnownList<T>,
+    /// The entries of the page that is being read.
+    entries: Vec<(Digest, Arc<T>)>,
+    /// The page and entry of the last list that should come next, if little has changed.
+    next: (usize, usize),
+    /// Where each entry of the last list is. Made when one comes that was not next.
+    places: OnceCell<HashMap<Digest, (usize, usize)>>,
 }
 
 impl<T> EntryReader<'_, T> {
-    /// Returns the entry with these bytes: that of the last list, or a new one. What cannot be read is not
-    /// kept.
+    /// Returns the page with these bytes: that of the last list or of this one, or a new one. A page that can't be
+    /// read is not kept.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn page<E>(
+        &mut self,
+        body: &[u8],
+        read: impl FnOnce(&mut Self) -> Result<Page<Arc<T>>, E>,
+    ) -> Result<Page<Arc<T>>, E> {
+        let body = self.digest(body);
+        let is_same = |known: &&Arc<KnownPage<T>>| known.body == body;
+        if let Some(at) = self.last.iter().position(|known| is_same(&known)) {
+            self.next = (at + 1, 0);
+        }
+        let known = self.last.iter().chain(&self.now).find(is_same).cloned();
+        if let Some(known) = known {
+            self.now.push(Arc::clone(&known));
+            return Ok(known.page.clone());
+        }
+        let page = read(self)?;
+        self.now.push(Arc::new(KnownPage {
+            body,
+            entries: std::mem::take(&mut self.entries),
+            page: page.clone(),
+        }));
+        Ok(page)
+    }
+
+    /// Begins a page, anew if its reading failed halfway.
+    pub fn begin_page(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Returns the entry with these bytes: that of the last list, or a new one. What can't be read is not kept.
     ///
     /// # Errors
     /// Those of `read`.
     pub fn entry<E>(&mut self, raw: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Result<Arc<T>, E> {
-        let digest = self.known.digest(raw);
-        let known = self.last.get(&digest).or_else(|| self.now.get(&digest));
-        let entry = match known {
-            Some(entry) => Arc::clone(entry),
+        let digest = self.digest(raw.as_bytes());
+        let entry = match self.known(&digest) {
+            Some(entry) => entry,
             None => Arc::new(read(raw)?),
         };
-        self.now.insert(digest, Arc::clone(&entry));
+        self.entries.push((digest, Arc::clone(&entry)));
         Ok(entry)
     }
 
-    /// Keeps the entries for the next list. Call this when the list is complete. If it failed partway, its
-    /// entries are dropped.
-    pub fn complete(self) {
-        *self.known.entries.lock() = Arc::new(self.now);
+    fn known(&mut self, digest: &Digest) -> Option<Arc<T>> {
+        while self
+            .last
+            .get(self.next.0)
+            .is_some_and(|page| page.entries.len() <= self.next.1)
+        {
+            self.next = (self.next.0 + 1, 0);
+        }
+        let mut at = self.next;
+        let mut known = self.last.get(at.0).and_then(|page| page.entries.get(at.1));
+        if known.is_none_or(|(next, _)| next != digest) {
+            at = *self.places.get_or_init(|| places(&self.last)).get(digest)?;
+            known = self.last.get(at.0).and_then(|page| page.entries.get(at.1));
+        }
+        self.next = (at.0, at.1 + 1);
+        known.map(|(_, entry)| Arc::clone(entry))
     }
+
+    fn digest(&self, bytes: &[u8]) -> Digest {
+        self.known.hasher.hash(bytes).as_u64()
+    }
+
+    /// Keeps the list for the next one. Call this when the list is complete. If it failed partway, its entries are
+    /// dropped.
+    pub fn complete(self) {
+        *self.known.list.lock() = Arc::new(self.now);
+    }
+}
+
+fn places<T>(list: &KnownList<T>) -> HashMap<Digest, (usize, usize)> {
+    let numbered = |(page, known): (usize, &Arc<KnownPage<T>>)| {
+        let digests = known.entries.iter().enumerate();
+        digests
+            .map(move |(at, (digest, _))| (*digest, (page, at)))
+            .collect::<Vec<_>>()
+    };
+    list.iter().enumerate().flat_map(numbered).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::{collection, prelude::*};
     use std::cell::Cell;
 
-    fn read(known: &KnownEntries<String>, list: &[&str], parsed: &Cell<usize>) -> Vec<Arc<String>> {
+    /// Reads a list of pages, whose entries are letters.
+    fn read(known: &KnownEntries<String>, pages: &[&str], parsed: &Cell<usize>) -> Vec<Arc<String>> {
         let mut reader = known.begin();
-        let parse = |raw: &str| {
-            parsed.set(parsed.get() + 1);
-            Ok::<_, ()>(raw.to_owned())
-        };
-        let all = list.iter().map(|raw| reader.entry(raw, parse).unwrap()).collect();
+        let mut all = Vec::new();
+        for body in pages {
+            let page = reader.page(body.as_bytes(), |reader| {
+                reader.begin_page();
+                let parse = |raw: &str| {
+                    parsed.set(parsed.get() + 1);
+                    Ok::<_, ()>(raw.to_owned())
+                };
+                let letters = body.split("").filter(|letter| !letter.is_empty());
+                let items = letters
+                    .map(|raw| reader.entry(raw, parse))
+                    .collect::<Result<_, _>>()?;
+                Ok::<_, ()>(Page {
+                    items,
+                    elements: body.len(),
+                    unreadable: 0,
+                    why: None,
+                })
+            });
+            all.extend(page.unwrap().items);
+        }
         reader.complete();
         all
     }
@@ -94,9 +193,9 @@ mod tests {
     #[test]
     fn an_entry_is_parsed_when_its_bytes_have_changed() {
         let (known, parsed) = (KnownEntries::default(), Cell::new(0));
-        let first = read(&known, &["a", "b", "a"], &parsed);
+        let first = read(&known, &["ab"], &parsed);
         assert_eq!(parsed.take(), 2);
-        let second = read(&known, &["c", "a"], &parsed);
+        let second = read(&known, &["ca"], &parsed);
         assert_eq!(parsed.take(), 1);
         assert!(Arc::ptr_eq(&first[0], &second[1]) && *second[0] == "c");
         read(&known, &["b"], &parsed);
@@ -104,15 +203,45 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_known_wherever_it_comes() {
+        let (known, parsed) = (KnownEntries::default(), Cell::new(0));
+        // A server that counts from 1 may take page 0 for page 1.
+        read(&known, &["ab", "cd", "ab"], &parsed);
+        assert_eq!(parsed.take(), 4);
+        let all = read(&known, &["cd", "xb", "ab", "a"], &parsed);
+        assert_eq!(parsed.take(), 1);
+        let letters: String = all.iter().map(|entry| entry.as_str()).collect();
+        assert_eq!(letters, "cdxbaba");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_what_was_sent(lists in collection::vec(collection::vec("[a-h]{0,6}", 0..5), 1..6)) {
+            let (known, parsed) = (KnownEntries::default(), Cell::new(0));
+            let mut before = String::new();
+            for list in lists {
+                let pages: Vec<&str> = list.iter().map(String::as_str).collect();
+                let all = read(&known, &pages, &parsed);
+                let read: String = all.iter().map(|entry| entry.as_str()).collect();
+                prop_assert_eq!(&read, &list.concat());
+                let new = read.chars().filter(|letter| !before.contains(*letter)).count();
+                prop_assert!(parsed.take() <= new, "what the last list had is not parsed again");
+                before = read;
+            }
+        }
+    }
+
+    #[test]
     fn a_list_that_fails_in_the_middle_leaves_the_last_one() {
         let (known, parsed) = (KnownEntries::default(), Cell::new(0));
-        read(&known, &["a", "b"], &parsed);
+        read(&known, &["ab"], &parsed);
         let mut reader = known.begin();
         reader.entry("c", |_| Ok::<_, ()>("c".to_owned())).unwrap();
         assert_eq!(reader.entry("bad", |_| Err("why")), Err("why"));
+        assert!(reader.page(b"d", |_| Err::<Page<_>, _>("why")).is_err());
         drop(reader);
         parsed.set(0);
-        read(&known, &["a", "b"], &parsed);
+        read(&known, &["b", "a"], &parsed);
         assert_eq!(parsed.get(), 0);
     }
 }

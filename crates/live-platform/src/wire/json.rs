@@ -52,7 +52,7 @@ pub struct Page<T> {
 }
 
 /// Reads a list element by element. Keeps only the `wanted` fields of each, in any case. Flattens one nested
-/// level (C-13). An element whose bytes `entries` knows is not read again.
+/// level (C-13). A list or an element whose bytes `entries` knows is not read again.
 ///
 /// # Errors
 /// When the body is not a JSON array, even after small faults were repaired. An element that cannot be read
@@ -63,7 +63,17 @@ pub fn list<T>(
     entries: &mut EntryReader<'_, T>,
     read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
 ) -> Result<Page<Arc<T>>, Malformed> {
+    entries.page(body, |entries| parsed(body, wanted, entries, read))
+}
+
+fn parsed<T>(
+    body: &[u8],
+    wanted: &[&str],
+    entries: &mut EntryReader<'_, T>,
+    read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
+) -> Result<Page<Arc<T>>, Malformed> {
     mended(checked(body)?, |body| {
+        entries.begin_page();
         let mut page = Page {
             items: Vec::new(),
             elements: 0,

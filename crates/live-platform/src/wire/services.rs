@@ -1,7 +1,8 @@
 //! Reads services (platform-facts.md 6.1) and numbers (6.6).
 
-use std::collections::HashSet;
 use std::sync::Arc;
+
+use foldhash::{HashSet, HashSetExt};
 
 use super::entries::{EntryReader, KnownEntries};
 use super::json::{self, Malformed, Page, field, text};
