@@ -85,10 +85,13 @@ fn countries(value: &Node<'_>) -> Vec<String> {
         .filter_map(Node::as_str)
         .map(str::trim)
         .filter(|text| !text.is_empty());
-    texts
+    let mut all: Vec<String> = texts
         .take(300)
         .map(|text| crate::text::bounded(text, 60))
-        .collect()
+        .collect();
+    // Most leads have one country, and a list is kept for as long as the platform shows the same.
+    all.shrink_to_fit();
+    all
 }
 
 fn date(value: &Node<'_>, name: &str) -> Option<oc_domain::time::Time> {
