@@ -6,6 +6,7 @@
 //! no filter by tenant anyway.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +99,8 @@ impl Inventory {
     /// If the wait was given up, and the errors of the work.
     pub async fn unless_given_up<T>(
         &self,
-        work: impl Future<Output = Result<T, Trouble>>,
+        // Pinned by the caller: else a pass would have room for it twice, here and where it is awaited.
+        work: Pin<&mut impl Future<Output = Result<T, Trouble>>>,
     ) -> Result<T, Trouble> {
         tokio::select! {
             biased;
@@ -122,7 +124,7 @@ impl Inventory {
     /// # Errors
     /// If it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
-        let read = async {
+        let read = async || {
             self.budget
                 .call_list(self.client.services())
                 .await
@@ -132,10 +134,9 @@ impl Inventory {
                 })
                 .map_err(|failed| failed.trouble())
         };
-        self.unless_given_up(self.services.since(not_before, read, |before, now| {
-            (self.tell)(now.changed_since(before))
-        }))
-        .await
+        let tell = |before: Option<&ServiceIndex>, now: &ServiceIndex| (self.tell)(now.changed_since(before));
+        self.unless_given_up(pin!(self.services.since(not_before, read, tell)))
+            .await
     }
 
     /// Returns the list of leads from a read that started at or after `not_before`.
@@ -143,7 +144,7 @@ impl Inventory {
     /// # Errors
     /// If it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
-        let read = async {
+        let read = async || {
             self.budget
                 .call_list(self.client.leads())
                 .await
@@ -153,10 +154,9 @@ impl Inventory {
                 })
                 .map_err(|failed| failed.trouble())
         };
-        self.unless_given_up(self.leads.since(not_before, read, |before, now| {
-            (self.tell)(now.changed_since(before))
-        }))
-        .await
+        let tell = |before: Option<&LeadIndex>, now: &LeadIndex| (self.tell)(now.changed_since(before));
+        self.unless_given_up(pin!(self.leads.since(not_before, read, tell)))
+            .await
     }
 
     /// Reads the leads of one tenant separately. Returns them with the start time of the read.
@@ -184,8 +184,8 @@ impl Inventory {
         &self,
         call: impl Future<Output = Result<T, live_platform::Error>>,
     ) -> Result<T, Trouble> {
-        self.unless_given_up(async { self.budget.call(call).await.map_err(|failed| failed.trouble()) })
-            .await
+        let answer = async { self.budget.call(call).await.map_err(|failed| failed.trouble()) };
+        self.unless_given_up(pin!(answer)).await
     }
 
     /// Returns what the list of services holds for one object.
@@ -243,7 +243,7 @@ impl Inventory {
     /// # Errors
     /// If the platform as a whole can't be read.
     pub async fn channel(&self, id: ChannelId, not_before: Time) -> Result<(Time, ChannelAnswer), Trouble> {
-        self.unless_given_up(async {
+        let answer = async {
             let mut channels = self.channels.lock().await;
             if let Some(known) = channels.get(&id).filter(|(at, _)| *at >= not_before) {
                 return Ok(*known);
@@ -259,8 +259,8 @@ impl Inventory {
             channels.retain(|_, (read, _)| at.since(*read) < CHANNEL_KEPT);
             channels.insert(id, (at, answer));
             Ok((at, answer))
-        })
-        .await
+        };
+        self.unless_given_up(pin!(answer)).await
     }
 
     /// Reads what the platform says about a tenant's telephone numbers.
@@ -268,9 +268,8 @@ impl Inventory {
     /// # Errors
     /// If the platform as a whole can't be read: it is away, throttles, or rejects the credential.
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
-        let answer = self
-            .unless_given_up(async { Ok(self.budget.call(self.client.numbers_of(tenant)).await) })
-            .await?;
+        let call = async { Ok(self.budget.call(self.client.numbers_of(tenant)).await) };
+        let answer = self.unless_given_up(pin!(call)).await?;
         let heard = match &answer {
             Ok(MaybeAbsent::Available(_)) => Heard::Answered,
             Ok(MaybeAbsent::Unavailable) => Heard::Lacks,

@@ -112,10 +112,10 @@ impl<T> SharedList<T> {
     }
 
     /// Returns a list from a read that started at or after `not_before`.
-    pub async fn since(
+    pub async fn since<F: Future<Output = Result<Arc<T>, Trouble>>>(
         &self,
         not_before: Time,
-        read: impl Future<Output = Result<Arc<T>, Trouble>>,
+        read: impl FnOnce() -> F,
         tell: impl FnOnce(Option<&T>, &T),
     ) -> Result<(Time, Arc<T>), Trouble> {
         let mut next = match self.turn(not_before).await {
@@ -123,7 +123,8 @@ impl<T> SharedList<T> {
             Err(turn) => turn,
         };
         let (begun, from) = (clock::now(), clock::moment());
-        let result = tokio::time::timeout(LONGEST_READ, read)
+        // Boxed: of hundreds that wait, one reads.
+        let result = tokio::time::timeout(LONGEST_READ, Box::pin(read()))
             .await
             .unwrap_or_else(|_| Err(too_long()));
         let took = clock::moment().duration_since(from);
@@ -210,7 +211,7 @@ mod tests {
         not_before: Time,
         fail: bool,
     ) -> Result<usize, Trouble> {
-        let read = async {
+        let read = async || {
             tokio::time::sleep(Duration::from_millis(30)).await;
             let number = reads.fetch_add(1, Ordering::SeqCst) + 1;
             if fail {
@@ -290,7 +291,7 @@ mod tests {
         const HANG: Duration = Duration::from_millis(200);
         let (kept, reads) = (&SharedList::<usize>::new(10), &AtomicUsize::new(0));
         let pass = |not_before| {
-            let read = async {
+            let read = async || {
                 reads.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(HANG).await;
                 Err(Trouble::new(Reason::PlatformUnavailable, "no answer"))
@@ -329,12 +330,12 @@ mod tests {
     #[tokio::test]
     async fn nobody_sleeps_under_the_lock() {
         let kept = SharedList::<usize>::new(10);
-        kept.since(Time(1), async { Ok(Arc::new(1)) }, |_, _| ())
+        kept.since(Time(1), async || Ok(Arc::new(1)), |_, _| ())
             .await
             .unwrap();
         let waits = kept.since(
             clock::now() + Duration::from_secs(3600),
-            async { Ok(Arc::new(2)) },
+            async || Ok(Arc::new(2)),
             |_, _| (),
         );
         assert!(
@@ -345,7 +346,7 @@ mod tests {
         );
         let waits = kept.since(
             clock::now() + Duration::from_secs(3600),
-            async { Ok(Arc::new(2)) },
+            async || Ok(Arc::new(2)),
             |_, _| (),
         );
         let look = async {
@@ -360,14 +361,14 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_leaves_the_turn_to_the_next() {
         let kept = SharedList::<usize>::new(10);
-        let hangs = kept.since(Time(1), std::future::pending(), |_, _| ());
+        let hangs = kept.since(Time(1), std::future::pending, |_, _| ());
         assert!(
             tokio::time::timeout(Duration::from_millis(10), hangs)
                 .await
                 .is_err()
         );
         assert!(
-            kept.since(Time(1), async { Ok(Arc::new(7)) }, |_, _| ())
+            kept.since(Time(1), async || Ok(Arc::new(7)), |_, _| ())
                 .await
                 .is_ok()
         );

@@ -1,6 +1,7 @@
 //! What one pass can use of its platform: the inventory, if there is one, and the place it has reserved.
 
 use parking_lot::{Mutex, MutexGuard};
+use std::pin::pin;
 use std::sync::Arc;
 
 use oc_domain::conditions::{Reason, Trouble};
@@ -60,15 +61,11 @@ impl PlatformSession {
             return Err(Trouble::new(Reason::ProgressingWithRetry, message));
         }
         let inventory = self.inventory()?;
-        let place = inventory
-            .unless_given_up(async {
-                inventory
-                    .budget()
-                    .reserve()
-                    .await
-                    .map_err(|failed| failed.trouble())
-            })
-            .await?;
+        let place = async {
+            let reserved = inventory.budget().reserve().await;
+            reserved.map_err(|failed| failed.trouble())
+        };
+        let place = inventory.unless_given_up(pin!(place)).await?;
         *self.kept() = Some(place);
         Ok(())
     }
