@@ -13,8 +13,9 @@ use super::{Ground, calls, writes};
 use crate::progress::{note, result};
 use crate::trial;
 
-/// How long after the last service is Ready the program counts as idle.
-const SETTLED: Duration = Duration::from_secs(20);
+/// How long after the last service is Ready the program counts as idle: longer than the observeInterval, after which the
+/// LivePlatform tells of the last of them.
+const SETTLED: Duration = Duration::from_secs(40);
 /// How long its requests are counted after a restart.
 const RESTARTED: Duration = Duration::from_secs(10);
 
