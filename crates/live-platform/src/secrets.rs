@@ -91,6 +91,11 @@ impl Secrets {
         }
     }
 
+    /// Whether there are none, as far as is known.
+    pub(crate) fn is_none(&self) -> bool {
+        self.needles.is_empty() && self.words.is_empty() && !self.unknown
+    }
+
     /// How many bytes of memory the secrets take.
     pub(crate) fn size(&self) -> usize {
         self.needles

@@ -2,8 +2,8 @@
 
 mod failures;
 mod http;
+mod task_secrets;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use crate::wire::json::Malformed;
 use failures::{broken, late, lost, refusal, token_refusal, too_large};
 pub(crate) use failures::{declined, unreadable};
 use http::Http;
+use task_secrets::TaskSecrets;
 
 /// The size limit of an answer that is not a list.
 const SMALL: usize = 1 << 20;
@@ -89,32 +90,7 @@ pub(crate) struct Transport {
     pub(crate) leads: KnownEntries<Lead>,
     /// The newest list of services.
     pub(crate) services: KnownEntries<Service>,
-    begun: Mutex<TaskSecrets>,
-}
-
-/// The secrets of the requests that started tasks, to remove them from the tasks' own texts. Keeps those of
-/// the newest tasks, up to a bound.
-#[derive(Default)]
-struct TaskSecrets {
-    tasks: VecDeque<(TaskId, Secrets)>,
-    size: usize,
-}
-
-impl TaskSecrets {
-    /// The bounds: at most this many bytes, and this many tasks.
-    const SIZE: usize = 8 << 20;
-    const TASKS: usize = 10_000;
-
-    fn keep(&mut self, task: TaskId, secrets: Secrets) {
-        self.size += secrets.size();
-        self.tasks.push_back((task, secrets));
-        while self.size > Self::SIZE || self.tasks.len() > Self::TASKS {
-            let Some((_, gone)) = self.tasks.pop_front() else {
-                return;
-            };
-            self.size -= gone.size();
-        }
-    }
+    task_secrets: Mutex<TaskSecrets>,
 }
 
 impl Transport {
@@ -134,7 +110,7 @@ impl Transport {
             first_page: Mutex::default(),
             leads: KnownEntries::default(),
             services: KnownEntries::default(),
-            begun: Mutex::default(),
+            task_secrets: Mutex::default(),
         })
     }
 
@@ -149,18 +125,12 @@ impl Transport {
 
     /// Remembers the secrets a task was started with.
     pub(crate) fn has_begun(&self, task: &TaskId, secrets: &Secrets) {
-        self.begun.lock().keep(task.clone(), secrets.clone());
+        self.task_secrets.lock().keep(task, secrets);
     }
 
-    /// The secrets this client started a task with; `None` when it did not start it, or no longer knows.
+    /// The secrets this client started a task with; `None` when there were none, or it does not know them.
     pub(crate) fn begun_with(&self, task: &TaskId) -> Option<Secrets> {
-        let begun = self.begun.lock();
-        begun
-            .tasks
-            .iter()
-            .rev()
-            .find(|(known, _)| known == task)
-            .map(|(_, secrets)| secrets.clone())
+        self.task_secrets.lock().of(task)
     }
 
     /// Makes the call. An answer with status 2xx that is not a web page is a success, anything else an error.
