@@ -1,7 +1,7 @@
 //! The objects as received from the watches, and how they relate to each other.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use kube::ResourceExt;
 use oc_domain::names::TenantId;
@@ -15,6 +15,9 @@ use crate::cluster::records::Records;
 use crate::cluster::store::ObjectName;
 use crate::cluster::stores::{KnownResource, Stores, for_kind};
 use oc_api::{Lead, OcEssentialService};
+
+/// The platform of most services. One text for all of them.
+static DEFAULT_PLATFORM: LazyLock<Arc<str>> = LazyLock::new(|| oc_api::DEFAULT_PLATFORM.into());
 
 /// The stores of all kinds, which are its fields as well, with the index and the parsed data derived from them.
 #[derive(Default)]
@@ -86,12 +89,8 @@ impl Cache {
     /// created again under the same name for another tenant must affect neither what is paid for nor what is
     /// deleted. Until status names the tenant, the intent does.
     pub fn entry_of_service(&self, object: &OcEssentialService) -> Entry {
-        let namespace = object.namespace().unwrap_or_default();
-        let lead = object
-            .spec
-            .lead_ref
-            .as_ref()
-            .map(|lead| (namespace, lead.name.clone()));
+        let lead_ref = object.spec.lead_ref.as_ref();
+        let lead = lead_ref.map(|lead| (object.namespace().unwrap_or_default(), lead.name.clone()));
         let (platform, tenant, assumed) = match &lead {
             Some(lead) => {
                 let (platform, tenant, assumed) = self.through_lead(object, lead);
@@ -100,7 +99,8 @@ impl Cache {
             None => {
                 let platform = object.spec.platform.as_deref();
                 let tenant = object.spec.ms_tenant_id.as_deref().map(Cow::Borrowed);
-                (platform.unwrap_or(oc_api::DEFAULT_PLATFORM).into(), tenant, false)
+                let platform = platform.map_or_else(|| Arc::clone(&DEFAULT_PLATFORM), Arc::from);
+                (platform, tenant, false)
             }
         };
         Entry {

@@ -198,7 +198,7 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
             .reason
             .as_deref()
             .and_then(oc_domain::conditions::Reason::parse),
-        messages: written.messages.clone(),
+        messages: written.messages.as_slice().into(),
     })
 }
 

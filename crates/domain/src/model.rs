@@ -1,6 +1,8 @@
 //! What was read from the platform, reduced to what decisions need. The client builds these values; nothing
 //! here knows the wire format.
 
+use std::sync::Arc;
+
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, LeadId, TaskId, TenantId};
 use crate::time::Time;
 
@@ -245,7 +247,7 @@ pub struct Task {
     /// `status`, as the platform wrote it.
     pub status: String,
     /// All texts of `executionMessages`, each prefixed with its level, bounded.
-    pub messages: Vec<String>,
+    pub messages: Arc<[String]>,
     /// `outputData.umpCustomerGuid`, in any case; empty after a V2 create (C-8).
     pub service: Option<CustomerGuid>,
 }

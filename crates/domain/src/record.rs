@@ -139,8 +139,8 @@ pub struct Operation {
     pub generation: Option<i64>,
     /// The reason of a refusal.
     pub reason: Option<Reason>,
-    /// The platform's own words.
-    pub messages: Vec<String>,
+    /// The platform's own words. Cheap to copy.
+    pub messages: Arc<[String]>,
 }
 
 /// The state of a synchronization job, from the view of one object.
@@ -517,7 +517,7 @@ impl Record {
         if let Some(operation) = self.operation.as_mut().filter(|op| op.ended().is_none()) {
             operation.end(outcome, now);
             if !messages.is_empty() {
-                operation.messages = messages;
+                operation.messages = messages.into();
             }
         }
     }
@@ -577,7 +577,7 @@ impl Operation {
             completed: None,
             generation: None,
             reason: None,
-            messages: Vec::new(),
+            messages: Arc::default(),
         }
     }
 }

@@ -276,7 +276,7 @@ async fn tasks() {
     for why in ["a web page", "it is empty", "it is cut off", "it is not JSON", "", "it is nested too deeply"] {
         if why.is_empty() {
             let task = client.task(&id, SecretsSent::No).await.unwrap().unwrap();
-            assert_eq!((task.state, task.messages), (TaskState::Running, vec!["Information: Site Caf\u{fffd} \u{fffd} created".to_owned()]));
+            assert_eq!((task.state, &*task.messages), (TaskState::Running, &["Information: Site Caf\u{fffd} \u{fffd} created".to_owned()][..]));
             continue;
         }
         let error = client.task(&id, SecretsSent::No).await.unwrap_err();

@@ -239,7 +239,7 @@ async fn no_task_repeats_a_variable() {
     let id = client.create_service(&create(&[("Password", PASSWORD)])).await.unwrap();
     for sent in [SecretsSent::Perhaps, SecretsSent::No] {
         let task = client.task(&id, sent).await.unwrap().unwrap();
-        assert_eq!(task.messages, ["Error: set password (withheld) failed", "(withheld): a", "Error: PUT {\"Password\":\"(withheld)\\n\"}"]);
+        assert_eq!(*task.messages, ["Error: set password (withheld) failed", "(withheld): a", "Error: PUT {\"Password\":\"(withheld)\\n\"}"]);
     }
     // After a restart the variables are unknown, as they are for a task that another process started.
     for (client, id) in [(server.client(), id), (client, TaskId::parse("wst_2").unwrap())] {

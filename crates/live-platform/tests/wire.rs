@@ -138,12 +138,12 @@ fn services_as_documented() {
 fn tasks_as_documented() {
     let v3 = task(include_bytes!("fixtures/task_v3.json")).unwrap();
     assert_eq!((v3.state, v3.status.as_str(), v3.service), (TaskState::Succeeded, "CompletedSuccess", Some(guid("55555555-5555-4555-8555-555555555555"))));
-    assert_eq!(v3.messages, ["Information: Site created in Ovoc"]);
+    assert_eq!(*v3.messages, ["Information: Site created in Ovoc"]);
     let v2 = task(include_bytes!("fixtures/task_v2.json")).unwrap();
     assert_eq!((v2.state, v2.service), (TaskState::Succeeded, None));
     let failed = task(include_bytes!("fixtures/task_failed.json")).unwrap();
     assert_eq!((failed.state, failed.service), (TaskState::Failed, None));
-    assert_eq!(failed.messages, ["Information: Started at (time)", "Error: Short name Example_1 is already used", "Information: no level"]);
+    assert_eq!(*failed.messages, ["Information: Started at (time)", "Error: Short name Example_1 is already used", "Information: no level"]);
     for (status, want) in [
         ("In Progress", TaskState::Running),
         ("Completed Success", TaskState::Succeeded),
@@ -168,7 +168,7 @@ fn tasks_as_documented() {
         assert_eq!(task(format!(r#"{{"Status":"{status}"}}"#).as_bytes()).unwrap().state, want, "{status}");
     }
     let why = task(br#"{"status":"Failed","details":["SBC offline"]}"#).unwrap();
-    assert_eq!(why.messages, ["Details: SBC offline"]);
+    assert_eq!(*why.messages, ["Details: SBC offline"]);
     assert_eq!(task(br#"{"id":"x"}"#), Err(Malformed::Lacks("a status")));
     assert_eq!(task(br#"{"status":{}}"#), Err(Malformed::Lacks("a status")));
 }
@@ -436,5 +436,5 @@ proptest! {
 fn a_level_holds_no_control_character() {
     let body = br#"{"status":"Running","executionMessages":[{"level":"\u0000Information","message":"Started"},{"level":"\u0007","message":"On"}]}"#;
     let id = TaskId::parse("wst_1").unwrap();
-    assert_eq!(tasks::task(body, &id, &Secrets::none()).unwrap().messages, ["Information: Started", "Information: On"]);
+    assert_eq!(*tasks::task(body, &id, &Secrets::none()).unwrap().messages, ["Information: Started", "Information: On"]);
 }

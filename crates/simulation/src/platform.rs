@@ -406,7 +406,7 @@ impl Platform {
             id: id.clone(),
             state,
             status: status.into(),
-            messages: vec!["A message of the task.".into()],
+            messages: ["A message of the task.".into()].into(),
             service,
         })
     }

@@ -75,7 +75,7 @@ pub fn task(number: u32, state: TaskState) -> Task {
         TaskState::Failed => "Failed",
         TaskState::Ended => "CompletedWithErrors",
     };
-    Task { id: task_id(number), state, status: status.into(), messages: vec!["Error: the script ended badly".into()], service: None }
+    Task { id: task_id(number), state, status: status.into(), messages: ["Error: the script ended badly".into()].into(), service: None }
 }
 
 pub fn parameters() -> ServiceParameters {
@@ -197,7 +197,7 @@ pub fn ended(outcome: Outcome, completed: Time) -> Record {
     let operation = record.operation.as_mut().expect("an operation");
     operation.outcome = Some(outcome);
     operation.completed = Some(completed.whole_second());
-    operation.messages = vec!["Error: the script ended badly".into()];
+    operation.messages = ["Error: the script ended badly".into()].into();
     record
 }
 

@@ -543,7 +543,7 @@ fn the_platforms_words_end_as_a_sentence() {
     for (said, expected) in [("It broke", "failed: It broke. The operator tries"), ("It broke.", "failed: It broke. The operator tries")] {
         let mut record = ended(Outcome::Failed, NOW - secs(60));
         if let Some(operation) = record.operation.as_mut() {
-            operation.messages = vec![said.into()];
+            operation.messages = [said.into()].into();
         }
         let message = at_now(&be(desired()), &record, &empty_platform()).verdict.message;
         assert!(message.contains(expected), "{message}");

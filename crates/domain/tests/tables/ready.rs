@@ -63,7 +63,7 @@ fn a_license_that_is_none_of_operator_connects_is_not_ready() {
 #[test]
 fn errors_of_a_task_that_succeeded_are_told() {
     let mut ended = task(1, TaskState::Succeeded);
-    ended.messages = vec!["Information: the SBC is set up".into(), "ERROR: The IAM step failed".into()];
+    ended.messages = ["Information: the SBC is set up".into(), "ERROR: The IAM step failed".into()].into();
     let facts = Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), task: known(Some(ended)), ..facts() };
     let first = at_now(&be(desired()), &converting(NOW - secs(60)), &facts);
     let later = seen(desired(), &first.record, &service(1), lead_with(1));

@@ -23,7 +23,7 @@ fn beside(outcome: Outcome, of: Option<&str>, after: Option<i64>) -> Record {
     let operation = record.operation.as_mut().expect("an operation");
     operation.outcome = Some(outcome);
     operation.outcome_of = of.map(|of| OperationId(of.into()));
-    operation.messages = vec!["The script ended badly.".into()];
+    operation.messages = ["The script ended badly.".into()].into();
     operation.completed = after.map(|after| oc_domain::time::Time(operation.started.0 + after * 1000));
     record
 }

@@ -74,7 +74,7 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
         id: id.clone(),
         state,
         status: bounded(&secrets.word(&status), 60),
-        messages,
+        messages: messages.into(),
         service,
     })
 }
