@@ -80,12 +80,16 @@ impl<T> EntryReader<'_, T> {
         read: impl FnOnce(&mut Self) -> Result<Page<Arc<T>>, E>,
     ) -> Result<Page<Arc<T>>, E> {
         let body = self.digest(body);
-        let is_same = |known: &&Arc<KnownPage<T>>| known.body == body;
-        if let Some(at) = self.last.iter().position(|known| is_same(&known)) {
+        let is_same = |known: &Arc<KnownPage<T>>| known.body == body;
+        let in_last = self.last.iter().enumerate().find(|(_, known)| is_same(known));
+        if let Some((at, _)) = in_last {
             self.next = (at + 1, 0);
         }
-        let known = self.last.iter().chain(&self.now).find(is_same).cloned();
-        if let Some(known) = known {
+        let known = in_last.map(|(_, known)| known);
+        if let Some(known) = known
+            .or_else(|| self.now.iter().find(|known| is_same(known)))
+            .cloned()
+        {
             self.now.push(Arc::clone(&known));
             return Ok(known.page.clone());
         }
@@ -125,14 +129,17 @@ impl<T> EntryReader<'_, T> {
         {
             self.next = (self.next.0 + 1, 0);
         }
-        let mut at = self.next;
-        let mut known = self.last.get(at.0).and_then(|page| page.entries.get(at.1));
-        if known.is_none_or(|(next, _)| next != digest) {
-            at = *self.places.get_or_init(|| places(&self.last)).get(digest)?;
-            known = self.last.get(at.0).and_then(|page| page.entries.get(at.1));
-        }
+        let at = match self.at(self.next) {
+            Some((next, _)) if next == digest => self.next,
+            _ => *self.places.get_or_init(|| places(&self.last)).get(digest)?,
+        };
         self.next = (at.0, at.1 + 1);
-        known.map(|(_, entry)| Arc::clone(entry))
+        self.at(at).map(|(_, entry)| Arc::clone(entry))
+    }
+
+    /// The entry at this page and place of the last list.
+    fn at(&self, (page, at): (usize, usize)) -> Option<&(Digest, Arc<T>)> {
+        self.last.get(page)?.entries.get(at)
     }
 
     fn digest(&self, bytes: &[u8]) -> Digest {
@@ -147,13 +154,12 @@ impl<T> EntryReader<'_, T> {
 }
 
 fn places<T>(list: &KnownList<T>) -> HashMap<Digest, (usize, usize)> {
-    let numbered = |(page, known): (usize, &Arc<KnownPage<T>>)| {
-        let digests = known.entries.iter().enumerate();
-        digests
-            .map(move |(at, (digest, _))| (*digest, (page, at)))
-            .collect::<Vec<_>>()
-    };
-    list.iter().enumerate().flat_map(numbered).collect()
+    let mut places = HashMap::default();
+    for (page, known) in list.iter().enumerate() {
+        let entries = known.entries.iter().enumerate();
+        places.extend(entries.map(|(at, (digest, _))| (*digest, (page, at))));
+    }
+    places
 }
 
 #[cfg(test)]
