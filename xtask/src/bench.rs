@@ -280,9 +280,9 @@ impl Content {
     fn seed(&self) -> Value {
         let lead = |number: u32| {
             let country = if number.is_multiple_of(10) { "BE" } else { "DE" };
-            json!({"tenantId": tenant(number), "companyName": format!("Customer {number}"), "countries": [country]})
+            json!({"tenantId": tenant(number), "companyName": full_name(number), "countries": [country]})
         };
-        let service = |number: u32| json!({"tenantId": tenant(number), "shortName": format!("C{number}_x"), "fullName": format!("Customer {number}")});
+        let service = |number: u32| json!({"tenantId": tenant(number), "shortName": short_name(number), "fullName": full_name(number)});
         let leads: Vec<Value> = (0..self.leads).map(lead).collect();
         let services: Vec<Value> = (self.leads - self.services..self.leads).map(service).collect();
         let settings = json!({"latency": 5, "taskDuration": self.task, "secondCreate": "allowed"});
@@ -341,6 +341,14 @@ fn tenant(number: u32) -> String {
     format!("bbbbbbbb-0000-4000-8000-{number:012x}")
 }
 
+fn short_name(number: u32) -> String {
+    format!("C{number}_x")
+}
+
+fn full_name(number: u32) -> String {
+    format!("Customer {number}")
+}
+
 /// A platform that takes as many calls as the operator can make.
 fn fast(interval: &str) -> Value {
     json!({"observeInterval": interval, "requests": {"perSecond": 1000, "burst": 1000, "inFlight": 16}})
@@ -350,7 +358,7 @@ fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
     let name = format!("customer-{number}");
     Ok(serde_json::from_value(json!({
         "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": namespace},
-        "spec": {"msTenantId": tenant(number), "shortName": format!("C{number}_x"), "fullName": format!("Customer {number}")},
+        "spec": {"msTenantId": tenant(number), "shortName": short_name(number), "fullName": full_name(number)},
     }))?)
 }
 

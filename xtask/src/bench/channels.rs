@@ -85,13 +85,8 @@ async fn created(
     programs: &build::Programs,
 ) -> Result<(Ground, Running, Duration)> {
     let platform = json!({"observeInterval": "10m"});
-    let ground = ground(
-        "bench",
-        programs,
-        &Content::of_leads(SERVICES + leads, 2000),
-        platform,
-    )
-    .await?;
+    let content = Content::of_leads(SERVICES + leads, 2000);
+    let ground = ground("bench", programs, &content, platform).await?;
     let url = format!("http://127.0.0.1:{}/simulator/channels", ground.port);
     let channel = json!({"id": CHANNEL, "name": "North"});
     trial::http()?

@@ -37,13 +37,8 @@ pub async fn run(count: u32, programs: &build::Programs) -> Result<()> {
     ));
     let platform =
         json!({"observeInterval": "10m", "requests": {"perSecond": CALLS, "burst": CALLS, "inFlight": 16}});
-    let ground = ground(
-        "bench",
-        programs,
-        &Content::of_leads(PROBE + count, 500),
-        platform,
-    )
-    .await?;
+    let content = Content::of_leads(PROBE + count, 500);
+    let ground = ground("bench", programs, &content, platform).await?;
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     let begun = Instant::now();
     lives(&ground, 0..PROBE, Duration::ZERO).await?;
@@ -162,5 +157,7 @@ mod tests {
         // 1 of 1 + 2, 2 of 1 + 2, 3 of 1 + 2, and 1 of 1 + 2.
         let thirds: Vec<f64> = waits.shares.iter().map(|share| (share * 3.0).round()).collect();
         assert_eq!(thirds, [1.0, 1.0, 2.0, 3.0]);
+        assert_eq!(percentile(&waits.shares, 100).unwrap(), 1.0);
+        assert_eq!(percentile(&waits.shares, 50).unwrap(), waits.shares[1]);
     }
 }

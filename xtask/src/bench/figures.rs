@@ -125,7 +125,14 @@ mod tests {
             [50, 99, 100].map(|percent| percentile(&all, percent).unwrap()),
             [100, 198, 200]
         );
-        assert_eq!(percentile(&all[..1], 1).unwrap(), 1);
+        assert_eq!(
+            [50, 99].map(|percent| percentile(&all[..100], percent).unwrap()),
+            [50, 99]
+        );
+        assert_eq!(
+            [1, 99].map(|percent| percentile(&all[..1], percent).unwrap()),
+            [1, 1]
+        );
         assert!(percentile::<u32>(&[], 50).is_err());
     }
 
