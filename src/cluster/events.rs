@@ -5,14 +5,18 @@
 //! text and the order of a history, and it scans its cache at each event. Here each event already is a change
 //! (see `oc_domain::events`), so each becomes one small object. A pass never waits for events: they are
 //! written in the background, a limited number at once. An event that can't be written is dropped and
-//! counted, and the log reports the first failure of each kind.
+//! counted, and the log reports the first failure of each kind. What status tells as well is written at a rate:
+//! when thousands of customers change at once, an event for each is a quarter of the writes, and nobody reads
+//! them one by one. What is omitted is counted too.
 
 mod line;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::core::response::StatusCause;
@@ -35,6 +39,11 @@ pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
 /// How many events are written at once: a small part of the requests that may be in flight, so that passes do
 /// not wait for events.
 const AT_ONCE: usize = 4;
+
+/// How many events of what status tells as well are written a second, and how many at once after a pause. So
+/// whoever creates a dozen services sees the history of each.
+const STATUS_TELLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();
+const STATUS_TELLS_AT_ONCE: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 /// How long writing one event may take.
 const TO_WRITE: Duration = Duration::from_secs(10);
@@ -101,6 +110,9 @@ struct Shared {
     ended: Notify,
     warned: Warned,
     dropped: AtomicU64,
+    /// The rate of what status tells as well.
+    rate: DefaultDirectRateLimiter,
+    omitted: AtomicU64,
 }
 
 #[derive(Default)]
@@ -150,6 +162,10 @@ impl Recorder {
             ended: Notify::new(),
             warned: Warned::default(),
             dropped: AtomicU64::new(0),
+            rate: RateLimiter::direct(
+                Quota::per_second(STATUS_TELLS_PER_SECOND).allow_burst(STATUS_TELLS_AT_ONCE),
+            ),
+            omitted: AtomicU64::new(0),
         }))
     }
 
@@ -164,15 +180,25 @@ impl Recorder {
         };
         let (namespace, at) = (namespace_for(&about.key).to_owned(), clock::now());
         let new = PendingEvents { about, at, messages };
-        let added = self.0.state.lock().line.add(clock::since_start(), new);
-        if let Err(dropped) = added {
+        let has_turn = || self.0.rate.check().is_ok();
+        let not_added = self.0.state.lock().line.add(clock::since_start(), new, has_turn);
+        self.0
+            .omitted
+            .fetch_add(not_added.omitted as u64, Ordering::Relaxed);
+        if not_added.dropped > 0 {
             let why = "too many events wait to be written";
-            self.0.drop_events(WriteFailure::Other, &namespace, dropped, why);
+            self.0
+                .drop_events(WriteFailure::Other, &namespace, not_added.dropped, why);
         }
         self.start_writer();
     }
 
-    /// The number of events that were not written.
+    /// The number of events that were omitted because status tells the same, and too much happened at once.
+    pub fn omitted(&self) -> u64 {
+        self.0.omitted.load(Ordering::Relaxed)
+    }
+
+    /// The number of events that could not be written.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
@@ -411,7 +437,7 @@ mod tests {
         let recorder = recorder();
         let spec = serde_json::from_value(serde_json::json!({"msTenantId": "x"})).unwrap();
         let object = oc_api::Lead::new("contoso", spec);
-        let message = EventMessage::new(events::Event::LeadActive, "x".repeat(1000));
+        let message = EventMessage::new(events::Event::LeadNotActive, "x".repeat(1000));
         for _ in 0..4000 {
             recorder.record(&object, vec![message.clone()]);
         }
@@ -437,6 +463,22 @@ mod tests {
             "of another kind is told as well"
         );
         recorder.record(&object, Vec::new());
+    }
+
+    #[tokio::test]
+    async fn of_what_status_tells_as_well_a_few_are_written_and_the_others_counted() {
+        let recorder = recorder();
+        let spec = serde_json::from_value(serde_json::json!({"msTenantId": "x"})).unwrap();
+        let object = oc_api::Lead::new("contoso", spec);
+        for event in [events::Event::LeadActive, events::Event::LeadNotActive] {
+            for _ in 0..200 {
+                recorder.record(&object, vec![EventMessage::new(event, "x")]);
+            }
+        }
+        let omitted = recorder.omitted();
+        assert!((100..=150).contains(&omitted), "but for a burst: {omitted}");
+        recorder.finish(Duration::from_secs(60)).await;
+        assert_eq!(recorder.dropped(), 400 - omitted, "the others are tried; nobody listens");
     }
 
     #[tokio::test]

@@ -91,8 +91,10 @@ pub struct Snapshot {
     pub unreadable: [usize; Kind::ALL.len()],
     /// The state of each watch.
     pub watches: Vec<(Kind, WatchStatus)>,
-    /// The number of events that were not written.
+    /// The number of events that could not be written.
     pub events_dropped: u64,
+    /// The number of events that were omitted because status tells the same.
+    pub events_omitted: u64,
     /// Whether this process may change anything.
     pub leads: bool,
 }
@@ -123,6 +125,7 @@ impl Snapshot {
             watches: context.watches.all(),
             unreadable: Kind::ALL.map(|kind| context.cache.unreadable(kind)),
             events_dropped: context.events.dropped(),
+            events_omitted: context.events.omitted(),
             leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };

@@ -2,7 +2,8 @@
 //!
 //! What waits is a small description; the object that the API server gets is made when its turn comes. The
 //! first event of a service is held for some seconds: when the service becomes Ready in one go, one event
-//! reports it all.
+//! reports it all. What status tells as well has a rate: of a thousand services that become Ready at once, the
+//! API server gets the events of some, and the statuses of all.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -50,6 +51,15 @@ impl PendingEvents {
     }
 }
 
+/// The events that were not taken into the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotAdded {
+    /// Because more of what status tells as well happened than its rate allows.
+    pub omitted: usize,
+    /// Because too many wait.
+    pub dropped: usize,
+}
+
 /// The line of events.
 #[derive(Default)]
 pub struct Line {
@@ -64,36 +74,51 @@ pub struct Line {
 
 impl Line {
     /// Adds the events of an object. `now` is the time since the process started: a wall clock that is set
-    /// back must hold nothing longer.
+    /// back must hold nothing longer. `has_turn` is asked for each event that [`Event::status_tells`]; one that is
+    /// combined with another has had its turn.
     ///
-    /// # Errors
-    /// The number of events dropped, because too many wait.
-    pub fn add(&mut self, now: Duration, new: PendingEvents) -> Result<(), usize> {
-        let new = match self.take_held(&new.about.key) {
-            None => new,
-            Some(held) => match combined(&held.messages, &new.messages) {
-                Some(message) if held.about == new.about => PendingEvents {
-                    messages: vec![message],
-                    ..new
-                },
-                _ => {
+    /// [`Event::status_tells`]: oc_domain::events::Event::status_tells
+    pub fn add(
+        &mut self,
+        now: Duration,
+        mut new: PendingEvents,
+        mut has_turn: impl FnMut() -> bool,
+    ) -> NotAdded {
+        let mut not_added = NotAdded::default();
+        let one = match self.take_held(&new.about.key) {
+            None => None,
+            Some(held) => {
+                let one = combined(&held.messages, &new.messages).filter(|_| held.about == new.about);
+                if one.is_none() {
                     self.push(held);
-                    new
                 }
-            },
+                one
+            }
         };
+        if let Some(one) = one {
+            new.messages = vec![one];
+        } else {
+            let all = new.messages.len();
+            new.messages
+                .retain(|message| !message.event.status_tells() || has_turn());
+            not_added.omitted = all - new.messages.len();
+        }
+        if new.messages.is_empty() {
+            return not_added;
+        }
         if self.bytes + new.bytes() > MOST_BYTES {
-            return Err(new.messages.len());
+            not_added.dropped = new.messages.len();
+            return not_added;
         }
         if self.closing || !may_be_combined(&new.messages) {
             self.push(new);
-            return Ok(());
+            return not_added;
         }
         self.bytes += new.bytes();
         let (due, key) = (now + HELD, new.about.key.clone());
         self.due.push_back((due, key.clone()));
         self.held.insert(key, (due, new));
-        Ok(())
+        not_added
     }
 
     /// Takes the next events whose turn it is.
@@ -176,7 +201,8 @@ mod tests {
     }
 
     fn add(line: &mut Line, new: PendingEvents) {
-        line.add(since_start(new.at.0), new).unwrap();
+        let not_added = line.add(since_start(new.at.0), new, || true);
+        assert_eq!(not_added, NotAdded::default());
     }
 
     fn taken(line: &mut Line, now: i64) -> Vec<(i64, String)> {
@@ -236,6 +262,30 @@ mod tests {
         other.about.uid = Some("another".into());
         add(&mut line, other);
         assert_eq!(taken(&mut line, 1).len(), 2);
+    }
+
+    #[test]
+    fn what_status_tells_as_well_waits_for_its_turn_and_nothing_else_does() {
+        let mut line = Line::default();
+        let never = || -> bool { panic!("it needs no turn") };
+        add(&mut line, waiting(1, 0, &[Event::ConversionRequested]));
+        let both = line.add(since_start(1), waiting(1, 1, &[Event::Licensed]), never);
+        assert_eq!(both, NotAdded::default(), "the first one had its turn");
+        let late = waiting(2, 2, &[Event::Licensed, Event::TaskFailed, Event::Synced]);
+        let late = line.add(since_start(2), late, || false);
+        assert_eq!((late.omitted, late.dropped), (2, 0));
+        for event in Event::ALL.into_iter().filter(|event| !event.status_tells()) {
+            line.add(since_start(3), waiting(3, 3, &[event]), never);
+        }
+        let omitted = line.add(since_start(4), waiting(4, 4, &[Event::Synced]), || false);
+        assert_eq!(omitted.omitted, 1);
+        let all = taken(&mut line, 4);
+        let told = |at, text: &str| (at, text.to_owned());
+        assert_eq!(
+            all[..2],
+            [told(1, "ConversionRequested. Licensed."), told(2, "TaskFailed.")]
+        );
+        assert!(all[2..].iter().all(|(at, _)| *at == 3) && line.bytes == 0);
     }
 
     #[test]

@@ -146,6 +146,8 @@ catalogue! {
         "Failed status writes, including conflicts; the operator retries each";
     EVENTS_DROPPED: Counter "operatorconnect_events_dropped_total" []
         "Events that were not written: the API server refused them or did not answer, or too many were waiting; the log says why";
+    EVENTS_OMITTED: Counter "operatorconnect_events_omitted_total" []
+        "Normal events that were not written because too many objects changed at once, and status tells the same";
     API_CALLS: Counter "operatorconnect_apiserver_requests_total" ["verb", "code"]
         "Requests to the API server by verb and status of the response; none if there was no response";
     API_DURATION: Histogram "operatorconnect_apiserver_request_duration_seconds" ["verb"]

@@ -68,6 +68,8 @@ impl Collector for Gauges {
         put(&mut encoder, &catalogue::LEADER, [([], truth(self.0.leads))])?;
         let dropped = count(self.0.events_dropped);
         put(&mut encoder, &catalogue::EVENTS_DROPPED, [([], dropped)])?;
+        let omitted = count(self.0.events_omitted);
+        put(&mut encoder, &catalogue::EVENTS_OMITTED, [([], omitted)])?;
         let build = [
             env!("CARGO_PKG_VERSION"),
             option_env!("OPERATORCONNECT_REVISION").unwrap_or("unknown"),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Result;
 use control_plane::manifests;
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher;
@@ -16,8 +15,6 @@ use tokio::time::Instant;
 
 use super::{AT_ONCE, object, usage};
 
-/// How many events are written at the same time.
-const TOLD_AT_ONCE: usize = 4;
 /// The namespace for the writes without an operator.
 const ALONE: &str = "alone";
 /// With more objects than this, the time for each is that of so many.
@@ -44,10 +41,10 @@ spec:
 /// Whose writes are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Floor {
-    /// Those of the operator: the same patches of the same size, and one event.
+    /// Those of the operator: the same patches of the same size. Of the events, the few that it writes are left out.
     OwnWrites,
     /// Those of the slimmest operator that can be thought of: three small patches of an object whose definition has
-    /// no rules, and no event.
+    /// no rules.
     Slimmest,
 }
 
@@ -77,15 +74,11 @@ impl Floor {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         let (begun, unused) = (Instant::now(), usage::cpu_of(server)?);
-        let lives = stream::iter(0..services)
+        stream::iter(0..services)
             .map(|number| self.life(&objects, number))
             .buffer_unordered(AT_ONCE)
-            .try_for_each(|()| async { Ok(()) });
-        let told = stream::iter((0..services).filter(|_| self == Self::OwnWrites))
-            .map(|number| tell(client, number))
-            .buffer_unordered(TOLD_AT_ONCE)
-            .try_for_each(|()| async { Ok(()) });
-        tokio::try_join!(lives, told)?;
+            .try_for_each(|()| async { Ok(()) })
+            .await?;
         let (time, cpu) = (begun.elapsed(), usage::cpu_of(server)? - unused);
         drop(watches);
         remove(&objects).await?;
@@ -177,19 +170,6 @@ fn own_writes(number: u32) -> [Value; 3] {
             "sync": {"state": "Synced", "jobs": [{"name": "peering.sync-leads-job", "state": "Synced", "completedTime": time, "dueTime": time}]},
         }}),
     ]
-}
-
-async fn tell(client: &Client, number: u32) -> Result<()> {
-    let event: Event = serde_json::from_value(json!({
-        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": format!("alone.{number}"), "namespace": ALONE},
-        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "operatorconnect.dev/alone", "reportingInstance": "alone",
-        "action": "Convert", "reason": "ConversionRequested", "type": "Normal", "note": "Asked the platform to convert the lead to an OC Essential service.",
-        "regarding": {"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "namespace": ALONE, "name": format!("customer-{number}")},
-    }))?;
-    Api::<Event>::namespaced(client.clone(), ALONE)
-        .create(&PostParams::default(), &event)
-        .await?;
-    Ok(())
 }
 
 /// Removes the objects: the operator must not see them.

@@ -165,6 +165,33 @@ impl Event {
         }
     }
 
+    /// Whether nothing is lost without the event: status says the same for as long as the object exists, and needs
+    /// nobody to act. When thousands of objects change at once, most of these are left out.
+    pub fn status_tells(self) -> bool {
+        match self {
+            Self::ConversionRequested
+            | Self::Licensed
+            | Self::Adopted
+            | Self::AwaitingLeadsJob
+            | Self::AwaitingTrunksJob
+            | Self::Synced
+            | Self::Recovered
+            | Self::PlanReady
+            | Self::Observing
+            | Self::Suspended
+            | Self::Resumed
+            | Self::LeadActive
+            | Self::LeadRequested
+            | Self::LeadDiscovered
+            | Self::LeadOnboarded
+            | Self::ChannelAssigned
+            | Self::ChannelUnassigned => true,
+            // What the platform object tells is never much. Of a deletion, and of the license before, nothing else
+            // is left.
+            _ => false,
+        }
+    }
+
     /// The `action` of the event: what was being done.
     pub fn action(self) -> &'static str {
         match self {
