@@ -12,6 +12,7 @@ use oc_domain::time::Time;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::runtime::busy::Busy;
 use crate::runtime::clock;
 
 /// The minimum time between the starts of two reads, so that a stream of callers shares lists instead of each
@@ -29,12 +30,13 @@ const CALLS_BETWEEN: u32 = 5;
 /// busy.
 const PAUSE_PER_DURATION: u32 = 3;
 
-/// Of one that takes a fraction of a second, most of that is our own work on its entries: it grows with their number,
-/// and the pause with it, so that lists take a small part of a core however many there are.
-const PAUSE_PER_WORK: u32 = 12;
+/// Our own work on the entries grows with their number, and the pause with it: lists take a hundredth of a core,
+/// however many services are being created.
+const PAUSE_PER_WORK: u32 = 100;
 
-/// The longest pause for the sake of our own work.
-const MOST_PAUSE_FOR_WORK: Duration = Duration::from_secs(1);
+/// The longest pause for the sake of our own work: as many creates as there may be passes wait for a list, so that
+/// 200 services a second can still be created.
+const MOST_PAUSE_FOR_WORK: Duration = Duration::from_millis(2500);
 
 /// But a caller that needs a newer list waits at most this long after the last one ended.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
@@ -123,14 +125,15 @@ impl<T> SharedList<T> {
             Err(turn) => turn,
         };
         let (begun, from) = (clock::now(), clock::moment());
-        // Boxed: of hundreds that wait, one reads.
-        let result = tokio::time::timeout(LONGEST_READ, Box::pin(read()))
+        // Of hundreds that wait, one reads.
+        let mut read = Busy::new(read());
+        let result = tokio::time::timeout(LONGEST_READ, &mut read)
             .await
             .unwrap_or_else(|_| Err(too_long()));
         let took = clock::moment().duration_since(from);
         match result {
             Ok(list) => {
-                *next = Some(from + pause(took, self.least_pause));
+                *next = Some(from + pause(took, read.time(), self.least_pause));
                 let before = {
                     let mut state = self.state.write();
                     state.failure = None;
@@ -192,9 +195,9 @@ fn least_pause(per_second: u32) -> Duration {
     calls.clamp(SHORTEST_PAUSE, LEAST_PAUSE)
 }
 
-/// Returns how long after the start of a list that took this long the next one starts.
-fn pause(took: Duration, least: Duration) -> Duration {
-    let for_work = (took * PAUSE_PER_WORK).min(MOST_PAUSE_FOR_WORK);
+/// Returns how long after the start of a list the next one starts. This one took so long, in part with our own work.
+fn pause(took: Duration, work: Duration, least: Duration) -> Duration {
+    let for_work = (work * PAUSE_PER_WORK).min(MOST_PAUSE_FOR_WORK);
     least
         .max(for_work)
         .max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
@@ -261,15 +264,12 @@ mod tests {
             (30, seconds(90)),
             (250, seconds(310)),
         ] {
-            assert_eq!(pause(seconds(took), LEAST_PAUSE), after, "{took} s");
+            let work = Duration::from_millis(1);
+            assert_eq!(pause(seconds(took), work, LEAST_PAUSE), after, "{took} s");
         }
-        for (took, after) in [(10, 500), (60, 720), (200, 1000), (400, 1200)] {
-            let after = Duration::from_millis(after);
-            assert_eq!(
-                pause(Duration::from_millis(took), LEAST_PAUSE),
-                after,
-                "{took} ms"
-            );
+        for (work, after) in [(1, 500), (6, 600), (24, 2400), (60, 2500)] {
+            let [took, work, after] = [60, work, after].map(Duration::from_millis);
+            assert_eq!(pause(took, work, LEAST_PAUSE), after, "{work:?}");
         }
         let least = [0, 1, 10, 15, 20, 1000].map(|per_second| least_pause(per_second).as_millis());
         assert_eq!(least, [500, 500, 500, 333, 250, 250]);
