@@ -155,7 +155,7 @@ impl Stage {
         let api = Api::<LivePlatform>::all(self.cluster.client());
         until(|| async {
             let conditions = api.get("default").await?.status.unwrap_or_default().conditions;
-            Ok(conditions.into_iter().find(|condition| condition.type_ == kind && condition.reason == reason).map(|condition| condition.message))
+            Ok(conditions.into_iter().find(|condition| condition.type_ == kind && condition.reason == reason).map(|condition| condition.message.to_string()))
         })
         .await
         .with_context(|| format!("the platform object does not say {kind} because of {reason}"))

@@ -1,11 +1,11 @@
 //! The objects as received from the watches, and how they relate to each other.
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use kube::ResourceExt;
 use oc_domain::names::TenantId;
 use oc_domain::record::Record;
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::cluster::index::{Entry, Index};
 use crate::cluster::key::{Kind, ObjectKey};
@@ -94,20 +94,19 @@ impl Cache {
         let (platform, tenant, assumed) = match &lead {
             Some(lead) => {
                 let (platform, tenant, assumed) = self.through_lead(object, lead);
-                (platform.into(), tenant.map(Cow::Owned), assumed)
+                (platform.into(), tenant, assumed)
             }
             None => {
                 let platform = object.spec.platform.as_deref();
-                let tenant = object.spec.ms_tenant_id.as_deref().map(Cow::Borrowed);
                 let platform = platform.map_or_else(|| Arc::clone(&DEFAULT_PLATFORM), Arc::from);
-                (platform, tenant, false)
+                (platform, object.spec.ms_tenant_id.clone(), false)
             }
         };
         Entry {
             platform,
             assumed,
             tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
-            short_name: Some(object.spec.short_name.as_str().into()),
+            short_name: Some((*object.spec.short_name).into()),
             lead: lead.map(Box::new),
         }
     }
@@ -120,9 +119,12 @@ impl Cache {
         &self,
         object: &OcEssentialService,
         (namespace, name): &ObjectName,
-    ) -> (String, Option<String>, bool) {
+    ) -> (SmolStr, Option<SmolStr>, bool) {
         let lead = self.leads.get(namespace, name);
-        let of_lead = lead.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
+        let of_lead = lead.map(|lead| {
+            let (platform, tenant) = (&lead.spec.platform, &lead.spec.ms_tenant_id);
+            (platform.to_smolstr(), tenant.to_smolstr())
+        });
         let status = object.status.as_ref();
         let recorded_tenant = status.and_then(|status| status.ms_tenant_id.clone());
         let recorded_platform = status
@@ -139,7 +141,7 @@ impl Cache {
         } else {
             of_lead.or(recorded)
         };
-        let asked = || record::asked_for(object).map(|tenant| tenant.to_string());
+        let asked = || record::asked_for(object).map(|tenant| tenant.to_smolstr());
         match followed {
             Some((platform, tenant)) if pinned => (platform, Some(tenant), false),
             Some((platform, tenant)) => (platform, Some(asked().unwrap_or(tenant)), false),
@@ -152,8 +154,10 @@ impl Cache {
     }
 
     /// The `LivePlatform` at the place that the object's intent names.
-    fn platform_asked(&self, object: &OcEssentialService) -> Option<String> {
-        self.index.first_at(&record::place_asked(object)?)
+    fn platform_asked(&self, object: &OcEssentialService) -> Option<SmolStr> {
+        self.index
+            .first_at(&record::place_asked(object)?)
+            .map(SmolStr::from)
     }
 }
 

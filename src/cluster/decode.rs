@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(
             read.object
                 .map(|object| (object.spec.short_name, object.spec.full_name)),
-            Some((String::new(), "Contoso Ltd".into()))
+            Some((String::new().into(), "Contoso Ltd".into()))
         );
     }
 

@@ -478,7 +478,11 @@ mod tests {
         let omitted = recorder.omitted();
         assert!((100..=150).contains(&omitted), "but for a burst: {omitted}");
         recorder.finish(Duration::from_secs(60)).await;
-        assert_eq!(recorder.dropped(), 400 - omitted, "the others are tried; nobody listens");
+        assert_eq!(
+            recorder.dropped(),
+            400 - omitted,
+            "the others are tried; nobody listens"
+        );
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What the status of every kind has in common.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use oc_api::Condition;
 use oc_domain::conditions::Reason;
 
 /// The fields that every status of ours has.

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Client, ResourceExt};
+use oc_api::Condition;
 use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use serde::Serialize;

@@ -15,6 +15,7 @@ use oc_domain::record::{
 };
 use oc_domain::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::runtime::clock;
 
@@ -181,24 +182,24 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
     });
     Some(Operation {
         kind,
-        id: OperationId(written.id.as_deref().unwrap_or_default().into()),
+        id: OperationId(written.id.clone().unwrap_or_default().into()),
         started: time(written.started_time.as_ref()).unwrap_or_default(),
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
-        task_status: written.task_status.as_deref().map(Arc::from),
+        task_status: written.task_status.clone().map(Arc::from),
         task_ended: time(written.task_ended_time.as_ref()),
         took: written
             .duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map(Duration::from_secs),
         outcome,
-        outcome_of: written.outcome_of.as_deref().map(|id| OperationId(id.into())),
+        outcome_of: written.outcome_of.clone().map(|id| OperationId(id.into())),
         completed: time(written.completed_time.as_ref()),
         generation: written.generation,
         reason: written
             .reason
             .as_deref()
             .and_then(oc_domain::conditions::Reason::parse),
-        messages: written.messages.as_slice().into(),
+        messages: written.messages.iter().map(SmolStr::to_string).collect(),
     })
 }
 

@@ -1,9 +1,10 @@
 //! What an object says: builds its status from a decision and the facts behind it. A status is written only
 //! if it differs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as WrittenTime;
 use kube::Resource;
 use oc_domain::absence;
 use oc_domain::breaker::DeletionLedger;
@@ -14,35 +15,34 @@ use oc_domain::facts::{Absence, Facts};
 use oc_domain::model::Lead as LeadFact;
 use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outcome};
 use oc_domain::time::Time;
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::cluster::index::Entry;
 use crate::cluster::record::requested;
 use crate::runtime::clock;
-use oc_api::condition::ConditionType;
+use oc_api::{Condition, ConditionType};
 
 /// Converts a time to the cluster's form: without milliseconds, so that reading it back gives the same value.
-pub fn written(time: Time) -> meta::Time {
-    meta::Time(clock::timestamp(time.whole_second()))
+pub fn written(time: Time) -> WrittenTime {
+    WrittenTime(clock::timestamp(time.whole_second()))
 }
 
 /// Returns the conditions of a verdict, followed by those of other types, which belong to others and stay
 /// unchanged. If a condition's value is unchanged, its transition time stays. If nothing changed, the order
 /// stays too, since another manager may have chosen it.
-pub fn conditions(
-    before: &[meta::Condition],
-    verdict: &Verdict,
-    generation: i64,
-    now: Time,
-) -> Vec<meta::Condition> {
+pub fn conditions(before: &[Condition], verdict: &Verdict, generation: i64, now: Time) -> Vec<Condition> {
     let made = |condition: oc_domain::conditions::Condition| {
         let same = before
             .iter()
             .find(|old| old.type_ == condition.kind && old.status == condition.truth.as_str());
-        meta::Condition {
-            type_: condition.kind.to_owned(),
-            status: condition.truth.as_str().to_owned(),
-            reason: condition.reason.to_string(),
-            message: condition.message.into_owned(),
+        Condition {
+            type_: SmolStr::new_static(condition.kind),
+            status: SmolStr::new_static(condition.truth.as_str()),
+            reason: condition.reason.to_smolstr(),
+            message: match condition.message {
+                Cow::Borrowed(message) => SmolStr::new_static(message),
+                Cow::Owned(message) => message.into(),
+            },
             observed_generation: Some(generation),
             last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
         }
@@ -64,7 +64,7 @@ pub fn conditions(
 /// Converts one job for status.
 pub fn job(job: Job, record: &JobRecord) -> oc_api::JobStatus {
     oc_api::JobStatus {
-        name: job.name().to_owned(),
+        name: SmolStr::new_static(job.name()),
         state: sync_state(record.state),
         due_time: record.due.map(written),
         requested_time: record.requested.map(written),
@@ -121,9 +121,9 @@ fn operation(operation: &Operation) -> oc_api::Operation {
             OperationKind::Create => oc_api::OperationKind::Create,
             OperationKind::Delete => oc_api::OperationKind::Delete,
         },
-        id: Some(operation.id.0.to_string()),
+        id: Some(Arc::clone(&operation.id.0).into()),
         started_time: Some(written(operation.started)),
-        task_id: operation.task.as_ref().map(ToString::to_string),
+        task_id: operation.task.as_ref().map(ToSmolStr::to_smolstr),
         task_status: operation.task_status.as_deref().map(|text| cut(text, 200)),
         task_ended_time: operation.task_ended.map(written),
         duration_seconds: operation
@@ -135,10 +135,10 @@ fn operation(operation: &Operation) -> oc_api::Operation {
             Outcome::Refused => oc_api::Outcome::Refused,
             Outcome::Unknown => oc_api::Outcome::Unknown,
         }),
-        outcome_of: operation.outcome_of.as_ref().map(|id| id.0.to_string()),
+        outcome_of: operation.outcome_of.clone().map(|id| id.0.into()),
         completed_time: operation.completed.map(written),
         generation: operation.generation,
-        reason: operation.reason.map(|reason| reason.to_string()),
+        reason: operation.reason.map(|reason| reason.to_smolstr()),
         messages: operation
             .messages
             .iter()
@@ -148,9 +148,9 @@ fn operation(operation: &Operation) -> oc_api::Operation {
     }
 }
 
-fn cut(text: &str, most: usize) -> String {
+fn cut<'a, T: From<&'a str>>(text: &'a str, most: usize) -> T {
     let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
-    text[..end].to_owned()
+    T::from(&text[..end])
 }
 
 /// Returns the combined state of all jobs: that of the job furthest behind.
@@ -196,17 +196,17 @@ pub fn of_service(
     let record = &decision.record;
     let generation = object.meta().generation.unwrap_or_default();
     let seen = facts.services.value();
-    let tenant = entry.tenant.as_ref().map(ToString::to_string);
+    let tenant = entry.tenant.as_ref().map(ToSmolStr::to_smolstr);
     // A guid that only the annotation names is left out: status is trusted.
     let guid = record.guid.as_ref().filter(|_| record.guid_proven);
     let own = seen.and_then(|view| view.with_guid(guid?));
     let mut status = oc_api::OcEssentialServiceStatus {
         observed_generation: Some(generation),
-        license_type: record.license.as_deref().map(str::to_owned),
-        ump_customer_guid: guid.map(ToString::to_string),
+        license_type: record.license.clone().map(SmolStr::from),
+        ump_customer_guid: guid.map(ToSmolStr::to_smolstr),
         ms_tenant_id: tenant.or_else(|| before.ms_tenant_id.clone()),
         // An assumed platform must not be recorded: a later pass would take it for the one that was asked.
-        platform: (!entry.assumed).then(|| entry.platform.to_string()),
+        platform: (!entry.assumed).then(|| Arc::clone(&entry.platform).into()),
         short_name: own
             .map(|service| cut(&service.short_name, 1000))
             .or_else(|| before.short_name.clone()),
@@ -437,7 +437,7 @@ mod tests {
             ..Verdict::not_ready(Reason::Conflict, "x")
         };
         for verdict in [all, stalled] {
-            let foreign = meta::Condition {
+            let foreign = Condition {
                 type_: "Somebodys".into(),
                 ..conditions(&[], &verdict, 1, Time(0))[0].clone()
             };

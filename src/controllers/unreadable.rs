@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use oc_api::Condition;
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::timing;
 

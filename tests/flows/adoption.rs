@@ -14,7 +14,7 @@ pub async fn a_matching_service_is_taken_over(scene: Scene) -> Result<()> {
     let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
     let guid = service.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
     let annotations = service.metadata.annotations.unwrap_or_default();
-    ensure!(annotations.get("operatorconnect.dev/ump-customer-guid") == Some(&guid), "the external id survives a restore: {annotations:?}");
+    ensure!(annotations.get("operatorconnect.dev/ump-customer-guid") == Some(&guid.to_string()), "the external id survives a restore: {annotations:?}");
     ensure!(scene.changes().await? == 0, "taken over without a change");
     Ok(())
 }
@@ -140,7 +140,7 @@ pub async fn a_create_is_looked_for_where_it_was_asked(scene: Scene) -> Result<(
     scene.ready::<OcEssentialService>("contoso", "False", "Verifying").await?;
     scene.simulate("POST", "services", json!({"tenantId": scene.tenant(1), "shortName": "contoso", "fullName": "contoso Ltd"})).await?;
     let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
-    ensure!(service.status.and_then(|status| status.ms_tenant_id) == Some(scene.tenant(1)), "it stands for the tenant for which it has asked");
+    ensure!(service.status.and_then(|status| status.ms_tenant_id) == Some(scene.tenant(1).into()), "it stands for the tenant for which it has asked");
     scene.delete::<Lead>("contoso").await?;
     scene.gone::<Lead>("contoso").await?;
     scene.delete::<OcEssentialService>("contoso").await?;
@@ -168,13 +168,13 @@ pub async fn a_service_that_comes_before_its_lead_waits_for_its_platform(scene: 
     asked(&scene, "contoso", intent(1), json!({"leadRef": {"name": "contoso"}})).await?;
     let service: OcEssentialService = scene.ready("contoso", "False", "LeadNotFound").await?;
     let status = service.status.context("a status")?;
-    ensure!(status.platform.is_none() && status.ms_tenant_id == Some(scene.tenant(1)), "{:?}, {:?}", status.platform, status.ms_tenant_id);
+    ensure!(status.platform.is_none() && status.ms_tenant_id == Some(scene.tenant(1).into()), "{:?}, {:?}", status.platform, status.ms_tenant_id);
     // A lead of another tenant under that name: the create is looked for at its own.
     scene.lead("contoso", 2, json!({})).await?;
     let service: OcEssentialService = scene.ready("contoso", "False", "Verifying").await?;
     let status = service.status.context("a status")?;
     ensure!(
-        status.platform == Some(scene.platform.clone()) && status.ms_tenant_id == Some(scene.tenant(1)),
+        status.platform == Some(scene.platform.clone().into()) && status.ms_tenant_id == Some(scene.tenant(1).into()),
         "{:?}, {:?}",
         status.platform,
         status.ms_tenant_id
@@ -185,7 +185,7 @@ pub async fn a_service_that_comes_before_its_lead_waits_for_its_platform(scene: 
     here["platform"] = url.clone().into();
     asked(&scene, "fabrikam", here, json!({"leadRef": {"name": "fabrikam"}})).await?;
     let service: OcEssentialService = scene.until("fabrikam", |service: &OcEssentialService| ready_is(service, "False", "Verifying")).await?;
-    ensure!(service.status.and_then(|status| status.platform) == Some(scene.platform.clone()), "its platform is the one at {url}");
+    ensure!(service.status.and_then(|status| status.platform) == Some(scene.platform.clone().into()), "its platform is the one at {url}");
     ensure!(scene.changes().await? == 0, "nothing was asked of this platform");
     Ok(())
 }

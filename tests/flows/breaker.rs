@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::Patch;
+use oc_api::Condition;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn condition<K: Own>(object: &K, kind: &str) -> Option<Condition> {
 }
 
 fn held(platform: &LivePlatform) -> Option<String> {
-    condition(platform, "DeletionsHeld").filter(|condition| condition.status == "True" && condition.reason == "DeletionRateExceeded").map(|held| held.message)
+    condition(platform, "DeletionsHeld").filter(|condition| condition.status == "True" && condition.reason == "DeletionRateExceeded").map(|held| held.message.to_string())
 }
 
 /// The remaining objects, once there are `left`; each of them is held and says what to do.

@@ -15,7 +15,7 @@ pub async fn retain_lets_go_and_keeps_the_service(scene: Scene) -> Result<()> {
     scene.delete::<OcEssentialService>("contoso").await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 0);
-    ensure!(scene.simulate("GET", "services", Value::Null).await?["services"].to_string().contains(&guid), "the paid service is still there");
+    ensure!(scene.simulate("GET", "services", Value::Null).await?["services"].to_string().contains(guid.as_str()), "the paid service is still there");
     // The same object, created again, takes over its own service.
     scene.service("contoso", 1, json!({})).await?;
     let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
@@ -40,8 +40,8 @@ pub async fn delete_deletes_and_looks_until_it_is_gone(scene: Scene) -> Result<(
     ensure!(scene.calls("services.delete").await? == 1, "asked for once");
     let left = scene.simulate("GET", "services", Value::Null).await?;
     let guid = other.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
-    ensure!(left["services"].to_string().contains(&guid), "the other service is still there");
-    ensure!(!left["services"].to_string().contains(&own), "its own is gone");
+    ensure!(left["services"].to_string().contains(guid.as_str()), "the other service is still there");
+    ensure!(!left["services"].to_string().contains(own.as_str()), "its own is gone");
     scene.ready::<OcEssentialService>("other", "True", "Succeeded").await?;
     Ok(())
 }

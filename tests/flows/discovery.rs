@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::ResourceQuota;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PostParams};
 use kube::{Api, ResourceExt};
+use oc_api::Condition;
 use oc_api::{Lead, LeadDiscoveryStatus, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 

@@ -143,7 +143,7 @@ pub async fn deleting_needs_no_lead_object_and_no_valid_spec(scene: Scene) -> Re
     scene.delete::<OcEssentialService>("contoso").await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 1);
-    ensure!(!scene.simulate("GET", "services", Value::Null).await?["services"].to_string().contains(&guid), "it is gone from the platform");
+    ensure!(!scene.simulate("GET", "services", Value::Null).await?["services"].to_string().contains(guid.as_str()), "it is gone from the platform");
     Ok(())
 }
 

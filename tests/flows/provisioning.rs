@@ -14,17 +14,17 @@ pub async fn tenant_id_service_becomes_ready(scene: Scene) -> Result<()> {
     let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
     let status = service.status.context("a status")?;
     ensure!(status.license_type.as_deref() == Some("OC Essential"), "license {:?}", status.license_type);
-    ensure!(status.ms_tenant_id == Some(scene.tenant(1)) && status.platform.as_deref() == Some(scene.platform.as_str()));
+    ensure!(status.ms_tenant_id == Some(scene.tenant(1).into()) && status.platform.as_deref() == Some(scene.platform.as_str()));
     let there = scene.simulate("GET", "services", Value::Null).await?;
     let guid = status.ump_customer_guid.context("a guid")?;
-    ensure!(there.to_string().contains(&guid), "the guid in status is the platform's own: {guid} in {there}");
+    ensure!(there.to_string().contains(guid.as_str()), "the guid in status is the platform's own: {guid} in {there}");
     let sync = status.sync.context("sync")?;
     ensure!(sync.state == SyncState::Synced && sync.jobs.iter().all(|job| job.name == "peering.sync-leads-job"), "{sync:?}");
     // S9: on the lead too.
     let lead: Lead =
         scene.until("contoso", |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.license_type.as_deref() == Some("OC Essential"))).await?;
     let status = lead.status.context("a status")?;
-    ensure!(status.ump_customer_guid == Some(guid));
+    ensure!(status.ump_customer_guid.as_deref() == Some(guid.as_str()));
     ensure!(status.service_ref.is_some_and(|service| service.name == "contoso" && service.namespace == scene.namespace));
     ensure!(scene.calls("services.create").await? == 1 && scene.changes().await? == 1, "one create, and no other change");
     Ok(())

@@ -1,7 +1,7 @@
 //! The breaker for vanished services: when many objects miss theirs at once, or at another address, that proves nothing until a person confirms it.
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use oc_api::Condition;
 use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
@@ -15,12 +15,12 @@ fn condition<K: Own>(object: &K, kind: &str) -> Option<Condition> {
 }
 
 fn held(platform: &LivePlatform) -> Option<String> {
-    condition(platform, "AbsencesHeld").filter(|condition| condition.status == "True").map(|held| held.message)
+    condition(platform, "AbsencesHeld").filter(|condition| condition.status == "True").map(|held| held.message.to_string())
 }
 
 async fn guid(scene: &Scene, name: &str) -> Result<String> {
     let object = <OcEssentialService as Own>::api(scene).get(name).await?;
-    object.status.and_then(|status| status.ump_customer_guid).context("a guid")
+    object.status.and_then(|status| status.ump_customer_guid).map(String::from).context("a guid")
 }
 
 async fn look(scene: &Scene, value: &str) -> Result<()> {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use control_plane::manifests;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use live_platform_simulator::Simulator;
+use oc_api::Condition;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ impl World {
             let Some(intent) = object.annotations().get(OPERATION) else { continue };
             let mut intent: Value = serde_json::from_str(intent).context("an intent")?;
             let tenant = object.status.as_ref().and_then(|status| status.ms_tenant_id.clone()).or_else(|| object.spec.ms_tenant_id.clone());
-            let mut of_tenant = there.iter().filter(|service| Some(&service.tenant_id) == tenant.as_ref());
+            let mut of_tenant = there.iter().filter(|service| Some(service.tenant_id.as_str()) == tenant.as_deref());
             let undone = match intent["kind"].as_str().filter(|kind| kinds.contains(kind)) {
                 Some("Create") => of_tenant.next().is_none(),
                 Some("Delete") => of_tenant.any(|service| service.deleted_at.is_none()),

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use control_plane::{ControlPlane, Options, Release, Running, manifests};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use live_platform_simulator::Simulator;
+use oc_api::Condition;
 use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
@@ -443,7 +443,7 @@ pub fn ready_is<K: Own>(object: &K, status: &str, reason: &str) -> bool {
 /// The message of `Ready`.
 pub fn message<K: Own>(object: &K) -> String {
     let (_, conditions) = object.told();
-    conditions.into_iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.message).unwrap_or_default()
+    conditions.into_iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.message.to_string()).unwrap_or_default()
 }
 
 fn merge(into: &mut Value, change: &Value) {

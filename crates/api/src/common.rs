@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
 
 use super::schema;
 use super::words::{OperationKind, Outcome, SyncState};
@@ -209,7 +210,7 @@ pub struct Operation {
     /// The operator's own id of this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
-    pub id: Option<String>,
+    pub id: Option<SmolStr>,
     /// When the operation started.
     #[serde(
         default,
@@ -220,11 +221,11 @@ pub struct Operation {
     /// The platform's id of the task that performs the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
-    pub task_id: Option<String>,
+    pub task_id: Option<SmolStr>,
     /// The task's status, in the platform's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
-    pub task_status: Option<String>,
+    pub task_status: Option<SmolStr>,
     /// When the operator first saw that the task had ended.
     #[serde(
         default,
@@ -243,7 +244,7 @@ pub struct Operation {
     /// The id of the operation that the outcome belongs to. If it differs from id, the outcome is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
-    pub outcome_of: Option<String>,
+    pub outcome_of: Option<SmolStr>,
     /// When the operator saw the end of the operation.
     #[serde(
         default,
@@ -257,12 +258,12 @@ pub struct Operation {
     /// The reason for a refusal, as in the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    pub reason: Option<String>,
+    pub reason: Option<SmolStr>,
     /// What the platform said about the operation, in its own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(max = 1024)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
-    pub messages: Vec<String>,
+    pub messages: Vec<SmolStr>,
 }
 
 /// The state of one synchronization job of the platform.
@@ -271,7 +272,7 @@ pub struct Operation {
 pub struct JobStatus {
     /// Name of the job, such as peering.sync-leads-job.
     #[schemars(length(max = 100))]
-    pub name: String,
+    pub name: SmolStr,
     /// State of the job: NotDue, Due, Requested, Synced or Unknown.
     pub state: SyncState,
     /// Since when the job has been due.

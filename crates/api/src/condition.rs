@@ -1,7 +1,38 @@
-//! The condition types.
+//! Conditions, and their types.
 //!
 //! `crates/status-rules` defines which reasons each type may have; every status is checked against it.
 //! [`oc_domain::conditions::Reason`] defines what a reason means and whose move it is.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+/// One aspect of the state of an object: `metav1.Condition`, read and written as that one is.
+///
+/// Each of its words is a string of its own there, and an object is read several times on its way. Here the usual
+/// words need no allocation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// When the status last changed.
+    #[serde(serialize_with = "crate::written::required_time")]
+    pub last_transition_time: Time,
+    /// What happened, in plain words.
+    #[serde(default)]
+    pub message: SmolStr,
+    /// The `metadata.generation` that the condition describes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Why, in one word.
+    #[serde(default)]
+    pub reason: SmolStr,
+    /// `True`, `False` or `Unknown`.
+    #[serde(default)]
+    pub status: SmolStr,
+    /// The condition's type: one of [`ConditionType`], or that of another controller.
+    #[serde(default, rename = "type")]
+    pub type_: SmolStr,
+}
 
 /// A condition type. `Ready` is always present. `Reconciling` and `Stalled` are present only while true, and
 /// never together.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{DeletionPolicy, ObjectRef, Operation, default_platform};
+use super::condition::Condition;
 use super::schema::{self, immutable, rule_at};
 
 /// The desired state of a lead.
@@ -230,11 +231,7 @@ pub struct LeadStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true. Synced says whether
     /// the platform shows what it should, LeadEligible whether the lead can become a service.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "crate::written::conditions"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::common::{DeletionPolicy, LocalRef, default_platform};
+use super::condition::Condition;
 use super::schema::{self, immutable, rule};
 use super::service::{Adoption, AdvancedSettings, DeletionGuard, Mode, OcEssentialServiceSpec};
 
@@ -275,8 +276,8 @@ impl ServiceTemplateSpec {
             }),
             ms_tenant_id: None,
             platform: None,
-            short_name,
-            full_name,
+            short_name: short_name.into(),
+            full_name: full_name.into(),
             lc_customer_id: self.lc_customer_id,
             channel_id: self.channel_id,
             advanced_settings: self.advanced_settings.clone(),
@@ -408,11 +409,7 @@ pub struct LeadPolicyStatus {
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "crate::written::conditions"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -33,7 +33,7 @@ pub use common::{
     ConfigMapKeyRef, DEFAULT_PLATFORM, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef,
     Operation, SecretKeyRef,
 };
-pub use condition::ConditionType;
+pub use condition::{Condition, ConditionType};
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus, OtherLead};
 pub use lead_discovery::{DiscoveredStatus, LeadDiscovery, LeadDiscoveryStatus};
 pub use lead_policy::{LeadPolicy, LeadPolicySpec, LeadPolicyStatus, LeadRefusal};

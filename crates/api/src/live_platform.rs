@@ -1,11 +1,12 @@
 //! `LivePlatform`: one Live Platform, how to reach it, and how it may be used.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{ConfigMapKeyRef, Interval, JobStatus, SecretKeyRef};
+use super::condition::Condition;
 use super::lead_discovery::{LeadDiscovery, LeadDiscoveryStatus};
 use super::schema::{self, rule, rule_at};
 use super::words::{CapabilityState, CircuitState};
@@ -405,11 +406,7 @@ pub struct LivePlatformStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true. LeadsDiscovered is
     /// present with spec.leadDiscovery; DeletionsHeld and AbsencesHeld appear only while they apply.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "crate::written::conditions"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use oc_domain::names::ShortName;
 use oc_domain::requests::{IpGroup, ServiceParameters, SipConnection};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::common::{DeletionPolicy, JobStatus, LocalRef, Operation};
+use super::condition::Condition;
 use super::schema::{self, immutable_optional, kept, rule_at};
 use super::words::SyncState;
 
@@ -85,22 +86,22 @@ pub struct OcEssentialServiceSpec {
     /// Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::tenant_id")]
-    pub ms_tenant_id: Option<String>,
+    pub ms_tenant_id: Option<SmolStr>,
     /// Name of the LivePlatform. Set it only with msTenantId; with leadRef the lead's platform is used.
     /// Default: default. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
-    pub platform: Option<String>,
+    pub platform: Option<SmolStr>,
     /// The service's short name on the platform: 3 to 15 characters, none of \ / : * ? " < > |, no dot, no
     /// blank, not containing the word audit, and not a Windows device name. Must be unique on the platform,
     /// ignoring case. Immutable, since no call renames a service. If somebody renames the service on the
     /// platform, you can set this field to the name in status.shortName.
     #[schemars(schema_with = "schema::short_name")]
-    pub short_name: String,
+    pub short_name: SmolStr,
     /// The service's full name, 1 to 200 characters. No call renames a service. If the name is changed later,
     /// here or on the platform, the operator reports the difference and sets Synced to False.
     #[schemars(schema_with = "schema::full_name")]
-    pub full_name: String,
+    pub full_name: SmolStr,
     /// Id of the LC customer to attach the service to. If absent, the platform creates one with the same
     /// short name. If the lead belongs to a channel, the LC customer must belong to that channel too.
     /// Immutable once the service was requested, but you may remove it.
@@ -155,7 +156,7 @@ impl OcEssentialServiceSpec {
     pub fn parameters(&self) -> ServiceParameters {
         ServiceParameters {
             short_name: ShortName::as_written(&self.short_name),
-            full_name: self.full_name.clone(),
+            full_name: self.full_name.to_string(),
             lc_customer: self.lc_customer_id,
             channel: self.channel_id,
             connection: self
@@ -326,27 +327,27 @@ pub struct OcEssentialServiceStatus {
     /// The License Type in the portal's words, as read back from the platform. Absent until it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
-    pub license_type: Option<String>,
+    pub license_type: Option<SmolStr>,
     /// The platform's key of the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
-    pub ump_customer_guid: Option<String>,
+    pub ump_customer_guid: Option<SmolStr>,
     /// The customer's Microsoft 365 tenant id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
-    pub ms_tenant_id: Option<String>,
+    pub ms_tenant_id: Option<SmolStr>,
     /// Name of the LivePlatform that has the service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    pub platform: Option<String>,
+    pub platform: Option<SmolStr>,
     /// The short name as the platform shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
-    pub short_name: Option<String>,
+    pub short_name: Option<SmolStr>,
     /// The full name as the platform shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
-    pub full_name: Option<String>,
+    pub full_name: Option<SmolStr>,
     /// The current operation on the platform, or the outcome of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
@@ -364,11 +365,7 @@ pub struct OcEssentialServiceStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// The conditions. Ready is always present; Reconciling and Stalled only while true. Synced says whether
     /// the platform shows what it should, LeadEligible whether the tenant's lead may get a license.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "crate::written::conditions"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
@@ -31,8 +30,8 @@ use crate::runtime::clock;
 use crate::runtime::rate::Rate;
 use crate::runtime::workqueue::Priority;
 use oc_api::{
-    ConditionType, DiscoveredStatus, Lead, LeadDiscovery, LeadDiscoveryStatus, LeadOrigin, LeadSpec,
-    LivePlatform,
+    Condition, ConditionType, DiscoveredStatus, Lead, LeadDiscovery, LeadDiscoveryStatus, LeadOrigin,
+    LeadSpec, LivePlatform,
 };
 
 /// How many characters of a message status holds.
@@ -343,7 +342,11 @@ fn said(conditions: &[Condition]) -> Option<(ConditionStatus, Reason, Cow<'stati
     let truth = [ConditionStatus::True, ConditionStatus::False]
         .into_iter()
         .find(|truth| truth.as_str() == said.status)?;
-    Some((truth, Reason::parse(&said.reason)?, said.message.clone().into()))
+    Some((
+        truth,
+        Reason::parse(&said.reason)?,
+        said.message.to_string().into(),
+    ))
 }
 
 /// The trouble to report when discovery's namespace is not watched. The operator would see none of the

@@ -368,7 +368,7 @@ fn census(context: &Context) -> Vec<Census> {
         });
         all.push((
             Kind::OcEssentialService,
-            name,
+            name.into(),
             said,
             intent(&record),
             running(&record),

@@ -71,17 +71,11 @@ pub struct Stand {
 /// The state of all objects, by kind and name.
 pub type State = BTreeMap<(&'static str, String), Stand>;
 
-fn stand(
-    conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
-    license: Option<String>,
-) -> Stand {
+fn stand(conditions: &[oc_api::Condition], license: Option<String>) -> Stand {
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-    let text = |of: fn(&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> &String| {
-        ready.map(of).cloned().unwrap_or_default()
-    };
     Stand {
-        ready: text(|condition| &condition.status),
-        reason: text(|condition| &condition.reason),
+        ready: ready.map(|of| of.status.to_string()).unwrap_or_default(),
+        reason: ready.map(|of| of.reason.to_string()).unwrap_or_default(),
         license,
     }
 }
@@ -115,7 +109,7 @@ pub async fn read(client: &Client) -> Result<State> {
         let status = object.status.clone().unwrap_or_default();
         state.insert(
             ("OcEssentialService", object.name_any()),
-            stand(&status.conditions, status.license_type),
+            stand(&status.conditions, status.license_type.map(String::from)),
         );
     }
     Ok(state)
