@@ -64,6 +64,11 @@ impl Cache {
         for_kind!(key.kind(), K => K::stored(self).wrong(key))
     }
 
+    /// Takes note that nobody will look at an object for a while.
+    pub fn rests(&self, key: &ObjectKey) {
+        for_kind!(key.kind(), K => K::stored(self).rests(key));
+    }
+
     /// The number of objects of a kind that can't be read.
     pub fn unreadable(&self, kind: Kind) -> usize {
         for_kind!(kind, K => K::stored(self).unreadable())

@@ -35,12 +35,16 @@ pub use crate::cluster::key::{Kind, ObjectKey};
 pub(crate) use object::ReconciledResource;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::action::Action;
 use self::metrics::PassOutcome;
 use crate::cluster::stores::for_kind;
 use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
+
+/// An object whose next pass is further away than this is at rest.
+const RESTS: Duration = Duration::from_secs(5);
 
 /// The trace span of a pass. `outcome` is the reason it ended with; `why` comes from the decision.
 pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
@@ -59,6 +63,9 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
     };
     context.pass_ended(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Action::RequeueAt(at, priority) = next {
+        if at > clock::now() + RESTS {
+            context.cache.rests(&key);
+        }
         context
             .queue
             .add_at(at, key.clone(), context.group(&key), priority);

@@ -19,7 +19,9 @@ fn condition<K: Own>(object: &K, kind: &str) -> Option<Condition> {
 }
 
 fn held(platform: &LivePlatform) -> Option<String> {
-    condition(platform, "DeletionsHeld").filter(|condition| condition.status == "True" && condition.reason == "DeletionRateExceeded").map(|held| held.message.to_string())
+    condition(platform, "DeletionsHeld")
+        .filter(|condition| condition.status == "True" && condition.reason == "DeletionRateExceeded")
+        .map(|held| held.message.to_string())
 }
 
 /// The remaining objects, once there are `left`; each of them is held and says what to do.

@@ -187,6 +187,7 @@ enum Event {
     Goes { name: u8, uid: u8 },
     Listed { seen: Vec<u8> },
     LookedAt { name: u8 },
+    Rests { name: u8 },
     SecondsPass,
 }
 
@@ -198,6 +199,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (name(), uid()).prop_map(|(name, uid)| Event::Goes { name, uid }),
         1 => proptest::collection::vec(name(), 0..12).prop_map(|seen| Event::Listed { seen }),
         4 => name().prop_map(|name| Event::LookedAt { name }),
+        2 => name().prop_map(|name| Event::Rests { name }),
         2 => Just(Event::SecondsPass),
     ]
 }
@@ -236,6 +238,10 @@ fn happens(store: &Store<ConfigMap>, event: &Event) -> Vec<String> {
             gone
         }
         Event::LookedAt { name } => vec![format!("{:?}", store.get("n", &name.to_string()))],
+        Event::Rests { name } => {
+            store.rests(&ObjectKey::service("n", &name.to_string()));
+            Vec::new()
+        }
         Event::SecondsPass => {
             store.pack_unused();
             Vec::new()
@@ -297,6 +303,26 @@ fn what_nobody_looks_at_is_packed_the_second_time() {
     assert_eq!((store.unpacked(), store.table.read().unpacked.len()), (0, 0));
     assert_eq!(stored(&store, "object-7").as_deref(), Some("1"));
     assert_eq!(store.unpacked(), 1);
+}
+
+#[test]
+fn what_rests_leaves_its_room_to_what_is_at_work() {
+    let store = Store::default();
+    let put = |number: usize| store.put(object(&format!("object-{number}"), "1", "u"));
+    let rests = |number: usize| store.rests(&ObjectKey::service("n", &format!("object-{number}")));
+    (0..100).for_each(|number| drop(put(number)));
+    (0..100).for_each(rests);
+    assert_eq!(store.unpacked(), 64, "a few need not be packed");
+    rests(7);
+    (100..600).for_each(|number| drop(put(number)));
+    let at_work = (100..548).filter(|number| {
+        let name = format!("n/object-{number}");
+        store.table.read().objects[&*name].object.is_some()
+    });
+    assert!(at_work.count() > 350 && store.unpacked() == 512);
+    rests(599);
+    assert_eq!(store.unpacked(), 511);
+    assert_eq!(stored(&store, "object-599").as_deref(), Some("1"));
 }
 
 #[test]
