@@ -171,14 +171,19 @@ impl Recorder {
 
     /// Writes the events of an object in this order, in the background, and returns at once.
     pub fn record<K: KnownResource>(&self, about: &K, messages: Vec<EventMessage>) {
+        self.record_about((&key_of(about), about.meta().uid.as_deref()), messages);
+    }
+
+    /// Writes the events of the object of this key and uid, as [`Recorder::record`] does.
+    pub fn record_about(&self, (key, uid): (&ObjectKey, Option<&str>), messages: Vec<EventMessage>) {
         if messages.is_empty() {
             return;
         }
         let about = Subject {
-            key: key_of(about),
-            uid: about.meta().uid.as_deref().map(Into::into),
+            key: key.clone(),
+            uid: uid.map(Into::into),
         };
-        let (namespace, at) = (namespace_for(&about.key).to_owned(), clock::now());
+        let (namespace, at) = (namespace_for(key), clock::now());
         let new = PendingEvents { about, at, messages };
         let has_turn = || self.0.rate.check().is_ok();
         let not_added = self.0.state.lock().line.add(clock::since_start(), new, has_turn);
@@ -188,7 +193,7 @@ impl Recorder {
         if not_added.dropped > 0 {
             let why = "too many events wait to be written";
             self.0
-                .drop_events(WriteFailure::Other, &namespace, not_added.dropped, why);
+                .drop_events(WriteFailure::Other, namespace, not_added.dropped, why);
         }
         self.start_writer();
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kube::Resource;
 use oc_domain::record::Record;
+use smol_str::SmolStr;
 
 use crate::cluster::key::ObjectKey;
 
@@ -39,8 +40,8 @@ impl KnownRecords {
 
 /// The record of one version of an object.
 struct KnownRecord {
-    uid: Option<Box<str>>,
-    version: Box<str>,
+    uid: Option<SmolStr>,
+    version: SmolStr,
     record: Arc<Record>,
 }
 
@@ -67,7 +68,7 @@ impl Records {
             None => {
                 let record = Arc::new(read(object));
                 let known = KnownRecord {
-                    uid: uid.map(Box::from),
+                    uid: uid.map(SmolStr::from),
                     version: version.into(),
                     record: Arc::clone(&record),
                 };

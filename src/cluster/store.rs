@@ -325,6 +325,15 @@ impl<K: Storable> Store<K> {
             .and_then(|known| known.wrong.clone())
     }
 
+    /// Whether an object has fields that this version of the program can't read.
+    pub fn is_wrong(&self, namespace: &str, name: &str) -> bool {
+        with_qualified(namespace, name, |place| {
+            let table = self.read();
+            let known = table.objects.get(place);
+            known.is_some_and(|known| known.wrong.is_some())
+        })
+    }
+
     /// The number of objects that can't be read completely.
     pub fn unreadable(&self) -> usize {
         let table = self.read();

@@ -12,7 +12,6 @@ use oc_domain::policy::{PlatformAccess, Policy};
 
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::stores::key_of;
 use crate::controllers::context::Context;
 use crate::controllers::{observe, pace};
 use crate::runtime::clock;
@@ -29,7 +28,7 @@ pub type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
 pub fn of_service(
     context: &Context,
     policy: &Policy,
-    object: &OcEssentialService,
+    (own, object): (&ObjectKey, &OcEssentialService),
     entry: &Entry,
     known: KnownAccess<'_>,
 ) -> Contest<ObjectKey> {
@@ -37,13 +36,12 @@ pub fn of_service(
     // Few contenders need the grace, and all need the same one.
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(context, policy, &entry.platform));
-    let own = key_of(object);
     let keys = context
         .cache
         .index
         .neighbours(entry)
         .into_iter()
-        .filter(|key| key.kind() == Kind::OcEssentialService && *key != own);
+        .filter(|key| key.kind() == Kind::OcEssentialService && key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
             let other = context.cache.services.of(&key)?;
@@ -69,9 +67,9 @@ pub fn of_service(
         age: observe::age(&**other),
     });
     let record = context.memory.reminded(
-        &own,
+        own,
         object.meta().uid.as_deref(),
-        context.cache.record_of_service(&own, object),
+        context.cache.record_of_service(own, object),
     );
     let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, key.namespace());
     match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
@@ -85,7 +83,7 @@ pub fn of_service(
 pub fn of_lead(
     context: &Context,
     policy: &Policy,
-    object: &Lead,
+    (own, object): (&ObjectKey, &Lead),
     entry: &Entry,
     known: KnownAccess<'_>,
 ) -> Contest<ObjectKey> {
@@ -97,7 +95,6 @@ pub fn of_lead(
         has_tenant,
         short_name: None,
     };
-    let own = key_of(object);
     let Some(tenant) = entry.tenant.as_ref() else {
         return Contest::Won;
     };
@@ -106,7 +103,7 @@ pub fn of_lead(
         .index
         .of_tenant(&entry.platform, tenant)
         .into_iter()
-        .filter(|key| key.kind() == Kind::Lead && *key != own);
+        .filter(|key| key.kind() == Kind::Lead && key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
             let other = context.cache.leads.of(&key)?;
@@ -125,9 +122,9 @@ pub fn of_lead(
         }))
     });
     let record = context.memory.reminded(
-        &own,
+        own,
         object.meta().uid.as_deref(),
-        context.cache.record_of_lead(&own, object),
+        context.cache.record_of_lead(own, object),
     );
     let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &observe::age(object), others)

@@ -185,12 +185,7 @@ impl Context {
             let message = format!("There is no LivePlatform {platform}. Create it under that name.");
             return PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
-        if self
-            .cache
-            .platforms
-            .wrong(&ObjectKey::platform(platform))
-            .is_some()
-        {
+        if self.cache.platforms.is_wrong("", platform) {
             let message = format!(
                 "This version of the operator can't read LivePlatform {platform}. See its conditions. What exists on the platform stays as it is."
             );

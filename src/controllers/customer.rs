@@ -68,7 +68,7 @@ pub trait CustomerResource: ReconciledResource<Status: HasStatus + Serialize + S
     fn contest(
         context: &Context,
         policy: &Policy,
-        object: &Self,
+        own: (&ObjectKey, &Self),
         entry: &Entry,
         known: KnownAccess<'_>,
     ) -> Contest<ObjectKey>;
@@ -119,6 +119,8 @@ pub trait CustomerResource: ReconciledResource<Status: HasStatus + Serialize + S
 pub struct CustomerPass<'a, K> {
     /// What all passes share.
     pub context: &'a Arc<Context>,
+    /// The key of the object.
+    key: &'a ObjectKey,
     /// The object, as last written or read in this pass.
     pub object: PassObject<'a, K>,
     /// Its index entry.
@@ -152,7 +154,7 @@ pub async fn reconcile<K: CustomerResource>(
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.is_suspended();
     let contest =
-        |policy: &Policy, known: KnownAccess<'_>| K::contest(context, policy, &object, &entry, known);
+        |policy: &Policy, known: KnownAccess<'_>| K::contest(context, policy, (key, &object), &entry, known);
     let (connection, rival) = if competes {
         competition::first(context, connection, contest).await
     } else {
@@ -174,6 +176,7 @@ pub async fn reconcile<K: CustomerResource>(
     let session = PlatformSession::new(inventory);
     let actuator = CustomerPass {
         context,
+        key,
         object: PassObject::new(context, Arc::clone(&object)),
         entry,
         place,
@@ -187,7 +190,7 @@ pub async fn reconcile<K: CustomerResource>(
     let status = object.status().map(|status| status as &dyn HasStatus);
     events::of_customer(
         context,
-        &*object,
+        (key, uid),
         status,
         (&before, object.going()),
         &pass,
@@ -458,7 +461,7 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
         let _claim = K::claim(self)?;
         let object = self.object.get();
         let compete = |known: &dyn Fn(&str, &str) -> Access| {
-            K::contest(self.context, policy, &object, &self.entry, known)
+            K::contest(self.context, policy, (self.key, &object), &self.entry, known)
         };
         let namespace = object.meta().namespace.as_deref().unwrap_or_default();
         if !competition::still_first(self.context, (&self.entry.platform, namespace), compete) {

@@ -9,7 +9,7 @@ use oc_domain::platform;
 use oc_domain::record::{Job, Record};
 
 use crate::cluster::has_status::HasStatus;
-use crate::cluster::stores::KnownResource;
+use crate::cluster::key::ObjectKey;
 use crate::controllers::context::Context;
 use crate::runtime::driver::PassResult;
 use oc_api::{Lead, LeadPolicy, LivePlatform, OcEssentialService};
@@ -52,11 +52,11 @@ fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<Eve
     events::write_refused(said, pass.facts.failures, &failed.trouble()?)
 }
 
-/// Records the events of a pass over a service or a lead. `object` and `record` are as the pass began; `notes`
-/// says what is worth an event for this kind.
-pub fn of_customer<K: KnownResource>(
+/// Records the events of a pass over a service or a lead, of this key and uid. `status` and `record` are as the
+/// pass began; `notes` says what is worth an event for this kind.
+pub fn of_customer(
     context: &Context,
-    object: &K,
+    about: (&ObjectKey, Option<&str>),
     status: Option<&dyn HasStatus>,
     (record, going): (&Record, Option<DeletionPolicy>),
     (pass, last, ended): &(Pass, Decision, PassResult),
@@ -65,7 +65,7 @@ pub fn of_customer<K: KnownResource>(
     let said = said(status);
     let mut notes = notes(&said, record, pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
-    context.events.record(object, notes);
+    context.events.record_about(about, notes);
 }
 
 /// Records the events of a pass over a platform object. `jobs` are the jobs that it ran; `written` says

@@ -80,11 +80,11 @@ impl CustomerResource for Lead {
     fn contest(
         context: &Context,
         policy: &Policy,
-        object: &Self,
+        own: (&ObjectKey, &Self),
         entry: &Entry,
         known: KnownAccess<'_>,
     ) -> Contest<ObjectKey> {
-        competition::of_lead(context, policy, object, entry, known)
+        competition::of_lead(context, policy, own, entry, known)
     }
 
     fn with_pace(_: &Context, connection: PlatformAccess, _: &str, _: &Record) -> PlatformAccess {

@@ -82,11 +82,11 @@ impl CustomerResource for OcEssentialService {
     fn contest(
         context: &Context,
         policy: &Policy,
-        object: &Self,
+        own: (&ObjectKey, &Self),
         entry: &Entry,
         known: KnownAccess<'_>,
     ) -> Contest<ObjectKey> {
-        competition::of_service(context, policy, object, entry, known)
+        competition::of_service(context, policy, own, entry, known)
     }
 
     fn with_pace(

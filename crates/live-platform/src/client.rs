@@ -9,7 +9,6 @@ use std::sync::Arc;
 use oc_domain::model::{Lead, Service, Task};
 use oc_domain::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use reqwest::Method;
-use serde_json::Value;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, RequestSent};
@@ -369,8 +368,9 @@ impl Client {
 impl Client {
     /// Returns the URL of a path below the base, with exactly one slash between them (C-25).
     fn url(&self, path: &str) -> Url {
-        let mut url = self.transport.settings.base_url.clone();
-        url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
+        let base = &self.transport.settings.base_url;
+        let mut url = base.clone();
+        url.set_path(&[base.path().trim_end_matches('/'), "/", path].concat());
         url.set_query(None);
         url.set_fragment(None);
         url
@@ -397,8 +397,7 @@ impl Client {
         HttpCall { list: true, ..call }
     }
 
-    fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Value>) -> HttpCall {
-        let body = body.map(|body| body.to_string().into_bytes());
+    fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Vec<u8>>) -> HttpCall {
         HttpCall {
             endpoint,
             method,

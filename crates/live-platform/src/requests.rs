@@ -2,10 +2,12 @@
 //! (U-11).
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use oc_domain::names::{ChannelId, TenantId};
 use oc_domain::requests::{IpGroup, NewLead, NewService, ServiceParameters, SipConnection, SiteLocation};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::secrets::Secrets;
@@ -22,7 +24,7 @@ pub struct CreateService {
 
 /// The body of POST `/api/v3/customer` (platform-facts.md 3.3). `channelId` and `lcCustomerId` are sent as
 /// digits in a string, the type that the vendor's page gives.
-pub(crate) fn create_service(request: &CreateService) -> Value {
+pub(crate) fn create_service(request: &CreateService) -> Vec<u8> {
     // Destructured, so that a parameter that is forgotten here does not compile.
     let NewService { tenant, parameters } = &request.service;
     let ServiceParameters {
@@ -32,30 +34,62 @@ pub(crate) fn create_service(request: &CreateService) -> Value {
         channel,
         connection,
     } = parameters;
-    let mut body = Map::new();
     let (configuration, tenant_field) = match connection {
         SipConnection::Tenant => ("OcEssential_TENANT_TYPE", "msTenantID"),
         SipConnection::IpGroup(_) => ("OcEssential_IPGROUP_TYPE", "msTenantId"),
     };
-    body.insert("configurationName".into(), json!(configuration));
-    body.insert("customerShortName".into(), json!(short_name.as_str()));
-    body.insert("customerFullName".into(), json!(full_name));
-    body.insert(tenant_field.into(), json!(tenant.to_string()));
+    let mut body = BTreeMap::from([
+        ("configurationName", Field::Text(configuration)),
+        ("customerShortName", Field::Text(short_name.as_str())),
+        ("customerFullName", Field::Text(full_name)),
+        (tenant_field, Field::Id(tenant)),
+    ]);
     if let Some(channel) = channel {
-        body.insert("channelId".into(), json!(channel.to_string()));
+        body.insert("channelId", Field::Id(channel));
     }
     if let Some(lc_customer) = lc_customer {
-        body.insert("lcCustomerId".into(), json!(lc_customer.to_string()));
+        body.insert("lcCustomerId", Field::Id(lc_customer));
     }
     if let SipConnection::IpGroup(group) = connection {
         let variables = &request.variables;
-        body.insert("scriptParameters".into(), script_parameters(group, variables));
+        body.insert(
+            "scriptParameters",
+            Field::Part(script_parameters(group, variables)),
+        );
         if let Some(site) = &group.site_location {
-            body.insert("siteLocation".into(), site_location_of(site));
-            body.insert("ovocCustomerType".into(), json!("IPGROUP_TYPE"));
+            body.insert("siteLocation", Field::Part(site_location_of(site)));
+            body.insert("ovocCustomerType", Field::Text("IPGROUP_TYPE"));
         }
     }
-    Value::Object(body)
+    text(&body)
+}
+
+/// One field of a body.
+enum Field<'a> {
+    Text(&'a str),
+    /// An id, written as text.
+    Id(&'a dyn Display),
+    Part(Value),
+}
+
+impl Serialize for Field<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => to.serialize_str(text),
+            Self::Id(id) => to.collect_str(id),
+            Self::Part(part) => part.serialize(to),
+        }
+    }
+}
+
+/// The room for a body: most have less, so that its text need not grow.
+const ROOM: usize = 512;
+
+fn text(body: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(ROOM);
+    // Texts can always be written, and so can anything to memory.
+    let _written = serde_json::to_writer(&mut text, body);
+    text
 }
 
 fn script_parameters(group: &IpGroup, variables: &BTreeMap<String, SecretString>) -> Value {
@@ -103,13 +137,13 @@ pub(crate) fn secrets(request: &CreateService) -> Secrets {
 }
 
 /// The body of POST `/api/v2/oc/lead` (platform-facts.md 2.3).
-pub(crate) fn create_lead(lead: &NewLead) -> Value {
-    json!({"tenantId": lead.tenant.to_string(), "companyName": lead.company_name})
+pub(crate) fn create_lead(lead: &NewLead) -> Vec<u8> {
+    text(&json!({"tenantId": lead.tenant.to_string(), "companyName": lead.company_name}))
 }
 
 /// The body of PUT `/api/v3/ovoc/channel/action/assign`, the new form (C-10).
-pub(crate) fn assign_channel(tenant: &TenantId, channel: ChannelId) -> Value {
-    json!({"leadMsTenantId": tenant.to_string(), "channelId": channel})
+pub(crate) fn assign_channel(tenant: &TenantId, channel: ChannelId) -> Vec<u8> {
+    text(&json!({"leadMsTenantId": tenant.to_string(), "channelId": channel}))
 }
 
 #[cfg(test)]
@@ -142,19 +176,23 @@ mod tests {
         }))
     }
 
+    fn created(request: &CreateService) -> Value {
+        serde_json::from_slice(&create_service(request)).unwrap()
+    }
+
     #[test]
     fn the_printed_examples() {
         assert_eq!(
-            create_service(&request(SipConnection::Tenant, BTreeMap::new())),
+            created(&request(SipConnection::Tenant, BTreeMap::new())),
             json!({"configurationName": "OcEssential_TENANT_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantID": "22222222-2222-4222-8222-222222222222"})
         );
         let by_group = |variables| request(group("SIPTrunk", "gw.example.com", None), variables);
         assert_eq!(
-            create_service(&by_group(BTreeMap::new())),
+            created(&by_group(BTreeMap::new())),
             json!({"configurationName": "OcEssential_IPGROUP_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantId": "22222222-2222-4222-8222-222222222222",
                    "scriptParameters": {"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com"}})
         );
-        let with = create_service(&by_group(BTreeMap::from([
+        let with = created(&by_group(BTreeMap::from([
             ("proxyset".into(), "evil".into()),
             ("CustomVar.Variable1".into(), "hunter2".into()),
         ])));
@@ -177,7 +215,7 @@ mod tests {
             request.service.parameters.lc_customer,
             request.service.parameters.channel,
         ) = (Some(4711), Some(1574));
-        let body = create_service(&request);
+        let body = created(&request);
         assert_eq!(
             (
                 &body["channelId"],

@@ -1,13 +1,17 @@
 //! Makes a platform's texts fit for a status condition: bounded, on one line, without personal data, and the
 //! same on each attempt. Text that may hold a secret comes here only through [`crate::secrets`].
 
+use std::borrow::Cow;
+
 /// How many characters of one platform text are kept.
 pub(crate) const TEXT: usize = 300;
 
-/// Cuts a text to `most` characters; the last is an ellipsis when some were cut.
-pub(crate) fn bounded(text: &str, most: usize) -> String {
+/// Cuts a text to `most` characters; the last is an ellipsis when some were cut. A text that is short enough is
+/// not copied.
+pub(crate) fn bounded<'a>(text: impl Into<Cow<'a, str>>, most: usize) -> Cow<'a, str> {
+    let text = text.into();
     match text.char_indices().nth(most) {
-        None => text.to_owned(),
+        None => text,
         Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }
@@ -57,7 +61,9 @@ pub(crate) fn shown(text: &str) -> String {
         }
         told.push_str(stand_in(word, core).unwrap_or(word));
     }
-    bounded(told.trim_end_matches([' ', '(', '[', ',', ';', '-']), TEXT)
+    let end = told.trim_end_matches([' ', '(', '[', ',', ';', '-']).len();
+    told.truncate(end);
+    bounded(told, TEXT).into_owned()
 }
 
 fn stand_in(word: &str, core: &str) -> Option<&'static str> {

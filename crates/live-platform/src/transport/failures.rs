@@ -144,7 +144,7 @@ pub(super) fn refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     let status = answer.status.as_u16();
     let fault = wire::errors::fault(if answer.page { &[] } else { &answer.body }, &call.secrets);
     let (kind, message) = meaning(call, answer, fault);
-    Error::new(kind, RequestSent::Answered, crate::text::bounded(&message, 1000))
+    Error::new(kind, RequestSent::Answered, crate::text::bounded(message, 1000))
         .with_status(status)
         .with_retry_after(answer.retry_after)
 }
@@ -316,7 +316,7 @@ pub(super) fn token_refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     Error::new(
         ErrorKind::Authentication,
         RequestSent::No,
-        crate::text::bounded(&message, 1000),
+        crate::text::bounded(message, 1000),
     )
     .with_status(status)
     .with_retry_after(answer.retry_after)

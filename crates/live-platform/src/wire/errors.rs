@@ -66,7 +66,12 @@ fn problem(answer: &Node<'_>, secrets: &Secrets) -> Fault {
             fields = errors
                 .iter()
                 .take(FIELDS)
-                .map(|(name, texts)| (bounded(&secrets.shown(name), 60), texts_of(texts, secrets)))
+                .map(|(name, texts)| {
+                    (
+                        bounded(secrets.shown(name), 60).into_owned(),
+                        texts_of(texts, secrets),
+                    )
+                })
                 .collect();
             fields.sort();
         }
@@ -103,7 +108,7 @@ fn problem(answer: &Node<'_>, secrets: &Secrets) -> Fault {
     }
     Fault {
         fields,
-        text: bounded(&text, crate::text::TEXT),
+        text: bounded(text, crate::text::TEXT).into_owned(),
         form,
     }
 }

@@ -174,13 +174,13 @@ pub fn field<'v, 'a>(value: &'v Node<'a>, name: &str) -> Option<&'v Node<'a>> {
 
 /// Returns a text, trimmed and bounded to `most` characters. A number gives its digits; an empty text gives
 /// `None`.
-pub fn text(value: &Node<'_>, name: &str, most: usize) -> Option<String> {
+pub fn text<'v>(value: &'v Node<'_>, name: &str, most: usize) -> Option<Cow<'v, str>> {
     let text = match field(value, name)? {
         Node::Text(text) => Cow::Borrowed(text.trim()),
         Node::Number(number) => Cow::Owned(number.to_string()),
         _ => return None,
     };
-    (!text.is_empty()).then(|| crate::text::bounded(&text, most))
+    (!text.is_empty()).then(|| crate::text::bounded(text, most))
 }
 
 /// Returns a whole number. Digits in a text count, and so does `3.0`.
@@ -297,7 +297,7 @@ mod tests {
     fn texts(body: &[u8]) -> Result<Texts, Malformed> {
         list(body, &["id", "n"], &mut |value| {
             let id = integer(value, "id").ok_or("has no id")?;
-            Ok((id, text(value, "n", 99)))
+            Ok((id, text(value, "n", 99).map(Cow::into_owned)))
         })
     }
 

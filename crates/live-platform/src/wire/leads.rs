@@ -1,5 +1,6 @@
 //! Reads leads (platform-facts.md 2.1).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::entries::EntryReader;
@@ -57,9 +58,11 @@ pub fn lead(value: &Node<'_>, contact_details: bool) -> Result<Lead, &'static st
         .or_else(first)
         .unwrap_or(&Node::Null);
     let details = || Contact {
-        full_name: text(contact, "fullName", 300),
-        email: text(contact, "email", 300),
-        phone_number: text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60)),
+        full_name: text(contact, "fullName", 300).map(Cow::into_owned),
+        email: text(contact, "email", 300).map(Cow::into_owned),
+        phone_number: text(contact, "phoneNumber", 60)
+            .or_else(|| text(contact, "telephoneNumber", 60))
+            .map(Cow::into_owned),
     };
     Ok(Lead {
         id,
@@ -68,8 +71,8 @@ pub fn lead(value: &Node<'_>, contact_details: bool) -> Result<Lead, &'static st
         consentless: json::boolean(value, "isDirectLead").unwrap_or(false),
         service: json::guid(value, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok()),
         channel: json::id(value, "ovocChannelId").or_else(|| json::id(value, "channelId")),
-        company_name: text(contact, "companyName", 300),
-        company_size: text(contact, "companySize", 60),
+        company_name: text(contact, "companyName", 300).map(Cow::into_owned),
+        company_size: text(contact, "companySize", 60).map(Cow::into_owned),
         countries: countries(value),
         consented: date(value, "consentedOn"),
         last_modified: date(value, "lastModifiedOn"),
@@ -87,7 +90,7 @@ fn countries(value: &Node<'_>) -> Vec<String> {
         .filter(|text| !text.is_empty());
     let mut all: Vec<String> = texts
         .take(300)
-        .map(|text| crate::text::bounded(text, 60))
+        .map(|text| crate::text::bounded(text, 60).into_owned())
         .collect();
     // Most leads have one country, and a list is kept for as long as the platform shows the same.
     all.shrink_to_fit();

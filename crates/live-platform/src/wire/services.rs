@@ -1,5 +1,6 @@
 //! Reads services (platform-facts.md 6.1) and numbers (6.6).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use foldhash::{HashSet, HashSetExt};
@@ -61,8 +62,11 @@ pub fn service(value: &Node<'_>) -> Result<Service, &'static str> {
         tenant: tenant(value)?,
         short_name: text(value, "CustomerShortName", 300)
             .or_else(|| text(value, "ShortName", 300))
-            .unwrap_or_default(),
-        full_name: text(value, "CustomerFullName", 300).or_else(|| text(value, "FullName", 300)),
+            .unwrap_or_default()
+            .into_owned(),
+        full_name: text(value, "CustomerFullName", 300)
+            .or_else(|| text(value, "FullName", 300))
+            .map(Cow::into_owned),
         license: json::integer(value, "LicenseType").map(LicenseType::from_number),
     })
 }

@@ -1,5 +1,7 @@
 //! Reads task ids (C-7), tasks (platform-facts.md 5) and result envelopes (C-11).
 
+use std::borrow::Cow;
+
 use super::json::{self, Malformed, field, text};
 use super::node::Node;
 use crate::secrets::Secrets;
@@ -16,19 +18,20 @@ const MESSAGES: usize = 20;
 /// # Errors
 /// When it holds no task id.
 pub fn task_id(body: &[u8]) -> Result<TaskId, Malformed> {
-    let text = match json::value(body) {
-        Ok(Node::Text(text)) => Some(text.into_owned()),
+    let id = |text: &str| TaskId::parse(text.trim()).ok();
+    let id = match json::value(body) {
+        Ok(Node::Text(text)) => id(&text),
         Ok(answer) => {
             let answer = sole(&answer);
-            ["jobId", "taskId", "id"]
+            let text = ["jobId", "taskId", "id"]
                 .iter()
-                .find_map(|name| text(answer, name, 200))
+                .find_map(|name| text(answer, name, 200));
+            text.and_then(|text| id(&text))
         }
-        Err(Malformed::NotJson) => std::str::from_utf8(body).ok().map(str::to_owned),
+        Err(Malformed::NotJson) => std::str::from_utf8(body).ok().and_then(id),
         Err(other) => return Err(other),
     };
-    text.and_then(|text| TaskId::parse(text.trim()).ok())
-        .ok_or(Malformed::Lacks("a task id"))
+    id.ok_or(Malformed::Lacks("a task id"))
 }
 
 /// Reads a task. Only `status` is required (N-10). The id is the requested one (C-15). `secrets` are those of
@@ -44,18 +47,18 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     let mut messages = Vec::new();
     let all = field(answer, "executionMessages").and_then(Node::as_list);
     for item in all.into_iter().flatten().take(MESSAGES) {
-        let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else {
+        let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(Cow::Borrowed)) else {
             continue;
         };
-        let level = text(item, "level", 30)
-            .map(|level| level.chars().filter(|c| !c.is_control()).collect::<String>());
+        let level = text(item, "level", 30).map(|level| match level.contains(char::is_control) {
+            true => level.chars().filter(|c| !c.is_control()).collect(),
+            false => level,
+        });
         let level = level
             .filter(|level| !level.is_empty())
-            .map_or_else(|| "Information".into(), |level| secrets.word(&level));
-        messages.push(bounded(
-            &format!("{level}: {}", secrets.shown(&said)),
-            crate::text::TEXT,
-        ));
+            .map_or(Cow::Borrowed("Information"), |level| secrets.word(&level).into());
+        let said = format!("{level}: {}", secrets.shown(&said));
+        messages.push(bounded(said, crate::text::TEXT).into_owned());
     }
     if matches!(state, TaskState::Failed | TaskState::Ended) && messages.is_empty() {
         let details = field(answer, "details").and_then(Node::as_list);
@@ -65,7 +68,7 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
                 .flatten()
                 .filter_map(Node::as_str)
                 .take(MESSAGES)
-                .map(|said| format!("Details: {}", bounded(&secrets.shown(said), 280))),
+                .map(|said| format!("Details: {}", bounded(secrets.shown(said), 280))),
         );
     }
     let output = field(answer, "outputData").unwrap_or(&Node::Null);
@@ -73,7 +76,7 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     Ok(Task {
         id: id.clone(),
         state,
-        status: bounded(&secrets.word(&status), 60),
+        status: bounded(secrets.word(&status), 60).into_owned(),
         messages: messages.into(),
         service,
     })

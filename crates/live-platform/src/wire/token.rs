@@ -144,8 +144,8 @@ impl Refusal {
 /// # Errors
 /// When it is not.
 pub fn issuer_has(body: &[u8], tenant: &TenantId) -> Result<(), Malformed> {
-    let issuer = text(&json::value(body)?, "issuer", 2000);
-    match issuer {
+    let answer = json::value(body)?;
+    match text(&answer, "issuer", 2000) {
         Some(issuer) if issuer.to_lowercase().contains(&tenant.to_string()) => Ok(()),
         _ => Err(Malformed::Lacks("an issuer with the tenant's id")),
     }

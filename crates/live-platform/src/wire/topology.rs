@@ -1,5 +1,7 @@
 //! Reads LC customers and channels from `/api/ovoc/v1` (platform-facts.md 6.2, 6.3; platform-facts-2.md 6).
 
+use std::borrow::Cow;
+
 use oc_domain::model::LcCustomer;
 use oc_domain::names::ChannelId;
 
@@ -22,7 +24,7 @@ pub fn lc_customer(body: &[u8]) -> Result<Option<LcCustomer>, Malformed> {
     let name = text(&answer, "name", 300).or_else(|| text(&answer, "fullName", 300));
     Ok(Some(LcCustomer {
         id,
-        name,
+        name: name.map(Cow::into_owned),
         channel: json::id(&answer, "channelId"),
     }))
 }
