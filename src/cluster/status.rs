@@ -318,7 +318,7 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
             .iter()
             .find(|service| &service.guid == guid)
             .and_then(|service| service.license)
-            .map(|license| license.label()),
+            .map(|license| license.label().into_owned()),
         (Some(_), None) => before.license_type.clone(),
     };
     let contact = lead.contact.as_ref().filter(|_| contacts);

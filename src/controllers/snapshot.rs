@@ -112,7 +112,7 @@ fn license(license: Option<LicenseType>) -> String {
     match license {
         None => "None".to_owned(),
         Some(LicenseType::Other(_)) => "Other".to_owned(),
-        Some(license) => license.label(),
+        Some(license) => license.label().into_owned(),
     }
 }
 

@@ -259,11 +259,15 @@ impl Tallies {
         let mut state = self.state();
         // Read under the lock, so that of two callers neither counts by older lists after the other.
         let lists = newest();
-        state
-            .tallies
-            .entry(platform.into())
-            .or_default()
-            .counted(anew, &lists)
+        // A key of its own only for a platform that is not known yet.
+        match state.tallies.get_mut(platform) {
+            Some(tally) => tally.counted(anew, &lists),
+            None => state
+                .tallies
+                .entry(platform.into())
+                .or_default()
+                .counted(anew, &lists),
+        }
     }
 
     /// The pace of a platform's creates, except `own`; see [`oc_domain::policy::slowest_create`].

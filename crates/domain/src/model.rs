@@ -1,6 +1,7 @@
 //! What was read from the platform, reduced to what decisions need. The client builds these values; nothing
 //! here knows the wire format.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, LeadId, TaskId, TenantId};
@@ -145,7 +146,7 @@ impl LicenseType {
     }
 
     /// The portal's name of the license.
-    pub fn label(self) -> String {
+    pub fn label(self) -> Cow<'static, str> {
         match self {
             Self::HostedEssentials => "Hosted Essentials".into(),
             Self::HostedEssentialsPlus => "Hosted Essentials Plus".into(),
@@ -153,7 +154,7 @@ impl LicenseType {
             Self::OcEssential => "OC Essential".into(),
             Self::OcEssentialPlus => "OC Essential Plus".into(),
             Self::OcPro => "OC Pro".into(),
-            Self::Other(number) => format!("License {number}"),
+            Self::Other(number) => format!("License {number}").into(),
         }
     }
 }
@@ -185,7 +186,7 @@ impl Service {
     pub fn described(&self) -> String {
         let license = self
             .license
-            .map_or_else(|| "no license".to_owned(), LicenseType::label);
+            .map_or(Cow::Borrowed("no license"), LicenseType::label);
         format!("{} ({:?}, {license})", self.guid, self.short_name)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ struct ByVerb {
     verb: &'static str,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Families {
     calls: Family<ByCode, Counter>,
     duration: Histograms<ByVerb>,
@@ -47,14 +48,14 @@ struct Families {
 
 /// A client layer that counts requests; by default it counts nothing.
 #[derive(Clone, Debug, Default)]
-pub struct ApiCalls(Option<Families>);
+pub struct ApiCalls(Option<Arc<Families>>);
 
 impl ApiCalls {
     pub(crate) fn counted(buckets: &'static [f64]) -> Self {
-        Self(Some(Families {
+        Self(Some(Arc::new(Families {
             calls: Family::default(),
             duration: histograms(buckets),
-        }))
+        })))
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
@@ -80,7 +81,7 @@ impl<S> Layer<S> for ApiCalls {
 #[derive(Clone, Debug)]
 pub struct CountedService<S> {
     inner: S,
-    families: Option<Families>,
+    families: Option<Arc<Families>>,
 }
 
 impl<S, A, B> Service<Request<A>> for CountedService<S>
@@ -138,7 +139,7 @@ where
 /// One request, counted when it ends, also when it is dropped: the caller may have a deadline.
 #[derive(Debug)]
 struct CountedCall {
-    families: Families,
+    families: Arc<Families>,
     verb: &'static str,
     begun: Duration,
     code: Option<StatusCode>,
