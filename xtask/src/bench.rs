@@ -111,8 +111,10 @@ pub struct Settings {
 
 /// How many requests the measurement itself has in flight.
 const AT_ONCE: usize = 64;
-/// The observeInterval of the LivePlatform: a list or two come while the services are at rest.
-const INTERVAL: &str = "30s";
+/// The observeInterval of the LivePlatform while the services are created: the default.
+const INTERVAL: &str = "10m";
+/// That while they are at rest, so that a list or two come in the time that is measured.
+const INTERVAL_AT_REST: &str = "30s";
 /// The namespace of the services.
 pub const NAMESPACE: &str = "customers";
 

@@ -57,7 +57,7 @@ impl Priority {
 }
 
 /// How many ready entries of a group allow one more pass, where the limit may grow.
-const READY_PER_PASS: usize = 64;
+const READY_PER_PASS: usize = 24;
 
 /// The room for ready entries that is kept.
 const ROOM: usize = 1024;

@@ -164,7 +164,7 @@ fn the_limit_of_a_group_grows_with_its_own_line_alone() {
     for key in 0..1_000 {
         lines.add(at(0), key, "long", Priority::Changed);
     }
-    for key in 1_000..1_100 {
+    for key in 1_000..1_040 {
         lines.add(at(1), key, "short", Priority::Changed);
     }
     let taken: Vec<u32> = std::iter::from_fn(|| lines.pop(at(1)).map(|(key, _, _)| key)).collect();

@@ -78,8 +78,9 @@ pub async fn run(
     for (endpoint, times) in calls(ground.port, false).await? {
         per_object(&format!("platform: {endpoint}"), times, count);
     }
+    rest::observe_often(&ground).await?;
     let rested = rest::idle(&ground, &mut running, settings.rest_seconds).await?;
-    rest::restart(&ground, running, contender).await?;
+    rest::restart(&ground, running, contender, count).await?;
     rest::one_each(&ground, count + settings.listed).await?;
     Ok(busy.figures(&rested))
 }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use control_plane::{Running, audit};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use oc_api::LivePlatform;
 use serde_json::{Value, json};
 
 use super::contender::Contender;
@@ -16,8 +19,21 @@ use crate::trial;
 /// How long after the last service is Ready the program counts as idle: longer than the observeInterval, after which the
 /// LivePlatform tells of the last of them.
 const SETTLED: Duration = Duration::from_secs(40);
-/// How long its requests are counted after a restart.
+/// How long its requests are counted after a restart, and how many objects it reads in each second beyond that.
 const RESTARTED: Duration = Duration::from_secs(10);
+const READ_PER_SECOND: u32 = 2_500;
+
+/// Has the platform listed more often than while services are created.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn observe_often(ground: &Ground) -> Result<()> {
+    let spec = json!({"spec": {"observeInterval": super::INTERVAL_AT_REST}});
+    Api::<LivePlatform>::all(ground.client.clone())
+        .patch("default", &PatchParams::default(), &Patch::Merge(spec))
+        .await?;
+    Ok(())
+}
 
 /// Leaves the program idle, measures it for some seconds, and prints the result. Returns what it had used at
 /// the begin.
@@ -28,7 +44,7 @@ pub async fn idle(ground: &Ground, running: &mut Running, seconds: u64) -> Resul
     note(&format!(
         "at rest: {} s to settle, and {seconds} s with observeInterval {}",
         SETTLED.as_secs(),
-        super::INTERVAL
+        super::INTERVAL_AT_REST
     ));
     tokio::time::sleep(SETTLED).await;
     running.check()?;
@@ -56,14 +72,15 @@ pub async fn idle(ground: &Ground, running: &mut Running, seconds: u64) -> Resul
 ///
 /// # Errors
 /// When it has ended by itself, or can't be started again.
-pub async fn restart(ground: &Ground, mut running: Running, contender: &Contender) -> Result<()> {
+pub async fn restart(ground: &Ground, mut running: Running, contender: &Contender, count: u32) -> Result<()> {
     ensure!(running.kill(), "it ended by itself");
     let mark = audit::end(&ground.audit_log()?)?;
     calls(ground.port, true).await?;
     let mut running = contender.start(ground)?;
-    tokio::time::sleep(RESTARTED).await;
+    let time = RESTARTED + Duration::from_secs((count / READ_PER_SECOND).into());
+    tokio::time::sleep(time).await;
     running.check()?;
-    let when = format!("{} s after a restart", RESTARTED.as_secs());
+    let when = format!("{} s after a restart", time.as_secs());
     memory(&when, &usage::of(running.id())?);
     requests(
         &when,
