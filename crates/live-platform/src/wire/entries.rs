@@ -27,8 +27,21 @@ type KnownList<T> = Vec<Arc<KnownPage<T>>>;
 #[derive(Debug)]
 struct KnownPage<T> {
     body: Digest,
-    entries: Vec<(Digest, Arc<T>)>,
-    page: Page<Arc<T>>,
+    entries: Box<[(Digest, Arc<T>)]>,
+    elements: usize,
+    unreadable: usize,
+    why: Option<&'static str>,
+}
+
+impl<T> KnownPage<T> {
+    fn page(&self) -> Page<Arc<T>> {
+        Page {
+            items: self.entries.iter().map(|(_, entry)| Arc::clone(entry)).collect(),
+            elements: self.elements,
+            unreadable: self.unreadable,
+            why: self.why,
+        }
+    }
 }
 
 impl<T> Default for KnownEntries<T> {
@@ -91,13 +104,15 @@ impl<T> EntryReader<'_, T> {
             .cloned()
         {
             self.now.push(Arc::clone(&known));
-            return Ok(known.page.clone());
+            return Ok(known.page());
         }
         let page = read(self)?;
         self.now.push(Arc::new(KnownPage {
             body,
-            entries: std::mem::take(&mut self.entries),
-            page: page.clone(),
+            entries: std::mem::take(&mut self.entries).into(),
+            elements: page.elements,
+            unreadable: page.unreadable,
+            why: page.why,
         }));
         Ok(page)
     }
