@@ -40,7 +40,8 @@ const NAME_THE_CLIENT: [&str; 5] = [
 ];
 
 /// Types of the custom resources with a twin in the domain, the client or the circuit: the same word for the same thing on the other side of a boundary.
-const TWINS: [&str; 10] = ["Adoption", "Circuit", "Contact", "DeletionPolicy", "LeadSpec", "Mode", "Operation", "PlanItem", "ShortNameRule", "SiteLocation"];
+const TWINS: [&str; 11] =
+    ["Adoption", "Circuit", "Condition", "Contact", "DeletionPolicy", "LeadSpec", "Mode", "Operation", "PlanItem", "ShortNameRule", "SiteLocation"];
 
 /// The most lines in one file of code.
 const MOST_LINES: usize = 600;

@@ -40,15 +40,15 @@ fn whole_again(before: Option<usize>, now: usize) -> bool {
 /// Entries of a list, found by a part of theirs. A table of pointers: with the parts beside them as keys, the tables of
 /// 100,000 services took four times as much.
 #[derive(Debug)]
-struct By<T>(HashTable<Arc<T>>);
+struct EntryTable<T>(HashTable<Arc<T>>);
 
-impl<T> Default for By<T> {
+impl<T> Default for EntryTable<T> {
     fn default() -> Self {
         Self(HashTable::new())
     }
 }
 
-impl<T> By<T> {
+impl<T> EntryTable<T> {
     fn with_capacity(entries: usize) -> Self {
         Self(HashTable::with_capacity(entries))
     }
@@ -67,9 +67,9 @@ impl<T> By<T> {
 /// All services of a platform.
 #[derive(Debug, Default)]
 pub struct ServiceIndex {
-    by_guid: By<Service>,
-    by_tenant: By<Service>,
-    by_name: By<Service>,
+    by_guid: EntryTable<Service>,
+    by_tenant: EntryTable<Service>,
+    by_name: EntryTable<Service>,
     hashes: RandomState,
     unreadable: usize,
 }
@@ -78,7 +78,8 @@ impl ServiceIndex {
     /// Indexes a list.
     pub fn new(listed: Listed<Arc<Service>>) -> Self {
         let (hashes, entries) = (RandomState::default(), listed.items.len());
-        let [mut by_guid, mut by_tenant, mut by_name] = std::array::from_fn(|_| By::with_capacity(entries));
+        let [mut by_guid, mut by_tenant, mut by_name] =
+            std::array::from_fn(|_| EntryTable::with_capacity(entries));
         for service in listed.items {
             if service.tenant.is_some() {
                 by_tenant.add(Arc::clone(&service), |service: &Service| {
