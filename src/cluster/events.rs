@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::DefaultClock;
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::core::response::StatusCause;
@@ -25,6 +27,7 @@ use oc_domain::events::{EventMessage, Severity};
 use oc_domain::time::Time;
 use parking_lot::Mutex;
 use serde::Serialize;
+use smol_str::SmolStr;
 use tokio::sync::Notify;
 
 use crate::cluster::key::ObjectKey;
@@ -40,10 +43,13 @@ pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
 /// not wait for events.
 const AT_ONCE: usize = 4;
 
-/// How many events of what status tells as well are written a second, and how many at once after a pause. So
-/// whoever creates a dozen services sees the history of each.
+/// How many events of what status tells as well are written a second in each namespace, and how many at once after
+/// a pause. So whoever creates a dozen services sees the history of each, whatever happens in other namespaces.
 const STATUS_TELLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(2).unwrap();
 const STATUS_TELLS_AT_ONCE: NonZeroU32 = NonZeroU32::new(50).unwrap();
+
+/// After so many events, the rates of namespaces in which nothing happened lately are dropped.
+const RATES_DROPPED_AFTER: u64 = 1 << 10;
 
 /// How long writing one event may take.
 const TO_WRITE: Duration = Duration::from_secs(10);
@@ -110,8 +116,9 @@ struct Shared {
     ended: Notify,
     warned: Warned,
     dropped: AtomicU64,
-    /// The rate of what status tells as well.
-    rate: DefaultDirectRateLimiter,
+    /// The rate of what status tells as well, by namespace.
+    rates: RateLimiter<SmolStr, HashMapStateStore<SmolStr>, DefaultClock>,
+    recorded: AtomicU64,
     omitted: AtomicU64,
 }
 
@@ -162,9 +169,10 @@ impl Recorder {
             ended: Notify::new(),
             warned: Warned::default(),
             dropped: AtomicU64::new(0),
-            rate: RateLimiter::direct(
+            rates: RateLimiter::hashmap(
                 Quota::per_second(STATUS_TELLS_PER_SECOND).allow_burst(STATUS_TELLS_AT_ONCE),
             ),
+            recorded: AtomicU64::new(0),
             omitted: AtomicU64::new(0),
         }))
     }
@@ -185,7 +193,11 @@ impl Recorder {
         };
         let (namespace, at) = (namespace_for(key), clock::now());
         let new = PendingEvents { about, at, messages };
-        let has_turn = || self.0.rate.check().is_ok();
+        let recorded = self.0.recorded.fetch_add(1, Ordering::Relaxed);
+        if recorded.is_multiple_of(RATES_DROPPED_AFTER) {
+            self.0.rates.retain_recent();
+        }
+        let has_turn = || self.0.rates.check_key(&namespace.into()).is_ok();
         let not_added = self.0.state.lock().line.add(clock::since_start(), new, has_turn);
         self.0
             .omitted

@@ -19,7 +19,7 @@ mod counted;
 use std::alloc::System;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use control_plane::{ControlPlane, Options, audit};
@@ -29,6 +29,7 @@ use kube::api::ListParams;
 use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::time::Instant;
 
 use counted::Counted;
 use stage::{Scene, measured, ready_is};
