@@ -84,6 +84,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn times_and_conditions_are_written_and_read_as_those_of_k8s_openapi(
             time in proptest::option::of(times()),
