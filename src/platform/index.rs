@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashMapExt};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use live_platform::Listed;
 use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Lead, Service};
@@ -58,6 +59,17 @@ impl<T> EntryTable<T> {
         self.0.insert_unique(hash(&entry), entry, |entry| hash(entry));
     }
 
+    /// Adds an entry in place of the one that is the same, if there is one.
+    fn put(&mut self, entry: Arc<T>, same: impl Fn(&T, &T) -> bool, hash: impl Fn(&T) -> u64) {
+        let known = self
+            .0
+            .entry(hash(&entry), |known| same(known, &entry), |entry| hash(entry));
+        match known {
+            Entry::Occupied(mut known) => *known.get_mut() = Arc::clone(&entry),
+            Entry::Vacant(room) => drop(room.insert(Arc::clone(&entry))),
+        }
+    }
+
     /// The entries whose part has this hash, and that are those.
     fn of(&self, hash: u64, is: impl Fn(&T) -> bool) -> impl Iterator<Item = &Arc<T>> {
         self.0.iter_hash(hash).filter(move |entry| is(entry))
@@ -89,7 +101,12 @@ impl ServiceIndex {
             by_name.add(Arc::clone(&service), |service: &Service| {
                 hash_of_name(&hashes, &service.short_name)
             });
-            by_guid.add(service, |service: &Service| hashes.hash_one(service.guid));
+            // A list may show one id for two tenants: the last one counts, in each list.
+            by_guid.put(
+                service,
+                |known: &Service, service| known.guid == service.guid,
+                |service| hashes.hash_one(service.guid),
+            );
         }
         Self {
             by_guid,
@@ -530,6 +547,25 @@ mod tests {
             prop_assert_eq!(shown(&view.by_tenant), found(&|service| service.tenant == Some(of)));
             prop_assert_eq!(shown(&view.by_name), found(&|service| service.short_name.eq_ignore_ascii_case(&name)));
             prop_assert_eq!(shown(view.by_guid.as_slice()), found(&|service| service.guid == guid));
+        }
+    }
+
+    #[test]
+    fn of_two_tenants_with_one_id_the_last_has_it_in_each_list() {
+        let both = || {
+            let other = Service {
+                tenant: Some(tenant(2)),
+                ..service(1, "Two")
+            };
+            services(vec![service(1, "One"), other], 0)
+        };
+        // Each index hashes with keys of its own.
+        for _ in 0..20 {
+            let (before, now) = (both(), both());
+            assert!(now.changed_since(Some(&before)).is_empty());
+            let view = now.view(Some(&tenant(1)), Some(&service(1, "").guid), None);
+            assert_eq!(view.by_guid.and_then(|service| service.tenant), Some(tenant(2)));
+            assert_eq!((view.by_tenant.len(), now.all().count()), (1, 1));
         }
     }
 
