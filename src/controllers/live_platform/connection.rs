@@ -308,6 +308,8 @@ async fn ingredients(
         &default_token_url,
     )?;
     let mut settings = ClientSettings::new(base_url, token_url, entra.client_id.clone(), entra.scope.clone());
+    let limits = limits(context, object);
+    settings.in_flight = limits.in_flight as usize;
     settings.contact_details = spec.contact_details == ContactDetails::Include;
     let (credential, version) = credential(context, object, cached).await?;
     let ca_version = match &spec.ca_bundle_ref {
@@ -336,11 +338,8 @@ async fn ingredients(
         }
     };
     let fingerprint = format!(
-        "{}|{:?}|{:?}|{:?}|{version}|{ca_version}",
-        spec.url,
-        spec.authentication,
-        limits(context, object),
-        spec.contact_details
+        "{}|{:?}|{limits:?}|{:?}|{version}|{ca_version}",
+        spec.url, spec.authentication, spec.contact_details
     );
     Ok((settings, credential, fingerprint))
 }

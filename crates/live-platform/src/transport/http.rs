@@ -9,10 +9,6 @@ use crate::error::Error;
 use crate::settings::{ClientSettings, is_local};
 use crate::tls;
 
-/// How many idle connections are kept for reads, as many as the default budget has calls in flight. A
-/// connection that has read a long list has a buffer of 100 KiB and more.
-const IDLE_CONNECTIONS: usize = 4;
-
 /// How long an idle connection is kept: from one look at a task to the next, and not from one observation to
 /// the next.
 const IDLE: Duration = Duration::from_secs(15);
@@ -26,6 +22,9 @@ const IDLE: Duration = Duration::from_secs(15);
 pub(super) struct Http {
     pub(super) roots: Vec<reqwest::Certificate>,
     connect: Duration,
+    /// How many idle connections are kept for reads. One that has read a long list has a buffer of 100 KiB and more,
+    /// but is then the first to be used again.
+    idle: usize,
     /// Each is built when first needed; those for the platform and the token endpoint at once.
     made: [OnceLock<reqwest::Client>; 4],
 }
@@ -42,6 +41,7 @@ impl Http {
         let http = Self {
             roots,
             connect,
+            idle: settings.in_flight,
             made: Default::default(),
         };
         for (url, change) in [
@@ -82,7 +82,7 @@ impl Http {
         if near {
             builder = builder.no_proxy();
         }
-        let idle = if change { 0 } else { IDLE_CONNECTIONS };
+        let idle = if change { 0 } else { self.idle };
         builder = builder.pool_max_idle_per_host(idle).pool_idle_timeout(IDLE);
         if !self.roots.is_empty() {
             builder = builder.tls_certs_merge(self.roots.clone());
