@@ -32,7 +32,7 @@ use crate::wire::json::Malformed;
 
 use failures::{broken, late, lost, refusal, token_refusal, too_large};
 pub(crate) use failures::{declined, unreadable};
-use http::Http;
+use http::{Http, Purpose};
 use task_secrets::TaskSecrets;
 
 /// The size limit of an answer that is not a list.
@@ -301,7 +301,12 @@ impl Transport {
     }
 
     fn request(&self, call: &HttpCall, token: Option<&Token>) -> Result<reqwest::RequestBuilder, Error> {
-        let http = self.http.to(&call.url, !call.repeat)?;
+        let purpose = match (call.repeat, call.list) {
+            (false, _) => Purpose::Change,
+            (true, true) => Purpose::List,
+            (true, false) => Purpose::Read,
+        };
+        let http = self.http.to(&call.url, purpose)?;
         let mut request = http.request(call.method.clone(), call.url.clone());
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token.header.clone());

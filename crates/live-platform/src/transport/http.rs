@@ -9,11 +9,26 @@ use crate::error::Error;
 use crate::settings::{ClientSettings, is_local};
 use crate::tls;
 
+/// How many idle connections are kept for lists. One that has read a page of 1,000 leads keeps a buffer of 512 KiB,
+/// and a second list at the same time is rare.
+const IDLE_FOR_LISTS: usize = 1;
+
 /// How long an idle connection is kept: from one look at a task to the next, and not from one observation to
 /// the next.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// The HTTP clients, by address and kind of call.
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Lists.
+    List,
+    /// Other reads.
+    Read,
+    /// Changes, and the request of a token.
+    Change,
+}
+
+/// The HTTP clients, by address and purpose.
 ///
 /// Calls to a local address never use a proxy: they may be plain HTTP, and a proxy would see the token and
 /// the secret. Changes use a connection of their own: the server may close an idle connection at the moment
@@ -22,11 +37,11 @@ const IDLE: Duration = Duration::from_secs(15);
 pub(super) struct Http {
     pub(super) roots: Vec<reqwest::Certificate>,
     connect: Duration,
-    /// How many idle connections are kept for reads. One that has read a long list has a buffer of 100 KiB and more,
-    /// but is then the first to be used again.
+    /// How many idle connections are kept for reads: as many as may run at once.
     idle: usize,
-    /// Each is built when first needed; those for the platform and the token endpoint at once.
-    made: [OnceLock<reqwest::Client>; 4],
+    /// By purpose, near and far. Each is built when first needed; those that tell whether the settings can be used,
+    /// at once.
+    made: [[OnceLock<reqwest::Client>; 3]; 2],
 }
 
 impl Http {
@@ -44,35 +59,25 @@ impl Http {
             idle: settings.in_flight,
             made: Default::default(),
         };
-        for (url, change) in [
-            (&settings.base_url, false),
-            (&settings.base_url, true),
-            (&settings.token_url, true),
-        ] {
-            http.to(url, change)?;
+        for url in [&settings.base_url, &settings.token_url] {
+            http.to(url, Purpose::Change)?;
         }
         Ok(http)
     }
 
-    pub(super) fn to(&self, url: &Url, change: bool) -> Result<&reqwest::Client, Error> {
+    pub(super) fn to(&self, url: &Url, purpose: Purpose) -> Result<&reqwest::Client, Error> {
         let near = is_local(url);
-        let [near_read, near_change, far_read, far_change] = &self.made;
-        let place = match (near, change) {
-            (true, false) => near_read,
-            (true, true) => near_change,
-            (false, false) => far_read,
-            (false, true) => far_change,
-        };
+        let place = &self.made[usize::from(near)][purpose as usize];
         match place.get() {
             Some(client) => Ok(client),
             None => {
-                let client = self.make(near, change)?;
+                let client = self.make(near, purpose)?;
                 Ok(place.get_or_init(|| client))
             }
         }
     }
 
-    fn make(&self, near: bool, change: bool) -> Result<reqwest::Client, Error> {
+    fn make(&self, near: bool, purpose: Purpose) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("oc-essentials-operator/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -82,7 +87,11 @@ impl Http {
         if near {
             builder = builder.no_proxy();
         }
-        let idle = if change { 0 } else { self.idle };
+        let idle = match purpose {
+            Purpose::List => IDLE_FOR_LISTS,
+            Purpose::Read => self.idle,
+            Purpose::Change => 0,
+        };
         builder = builder.pool_max_idle_per_host(idle).pool_idle_timeout(IDLE);
         if !self.roots.is_empty() {
             builder = builder.tls_certs_merge(self.roots.clone());
@@ -105,15 +114,15 @@ mod tests {
             "scope",
         );
         let http = Http::new(&settings).unwrap();
-        let is = |address: &Url, change, place: usize| {
-            std::ptr::eq(http.to(address, change).unwrap(), http.made[place].get().unwrap())
+        let is = |address: &Url, near: usize| {
+            let made = http.made[near][Purpose::Change as usize].get();
+            std::ptr::eq(http.to(address, Purpose::Change).unwrap(), made.unwrap())
         };
+        assert!(is(&settings.base_url, 1) && is(&settings.token_url, 0));
+        assert!(is(&url("http://127.0.0.1:8080/run"), 1));
         assert!(
-            is(&settings.base_url, false, 0)
-                && is(&settings.base_url, true, 1)
-                && is(&settings.token_url, true, 3)
+            http.made[0][Purpose::Read as usize].get().is_none(),
+            "no read goes beyond"
         );
-        assert!(is(&url("http://127.0.0.1:8080/run"), true, 1));
-        assert!(http.made[2].get().is_none(), "no read goes beyond");
     }
 }
