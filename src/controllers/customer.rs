@@ -162,17 +162,7 @@ pub async fn reconcile<K: CustomerResource>(
     };
     let target = K::target(context, &object, &entry, rival.as_ref());
     let uid = object.meta().uid.as_deref();
-    let memory = context.memory.of_pass(key, uid);
-    let before = K::record(context, key, &object);
-    let record = Record::clone(&before);
-    let connection = K::with_pace(context, connection, &entry.platform, &record);
-    let policy = match &connection {
-        PlatformAccess::Usable(policy) => Some(policy.clone()),
-        PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_) => None,
-    };
-    let status = object.status().map(|status| status as &dyn HasStatus);
-    let facts = observe::facts(&*object, status, connection, &memory);
-    let pass = Pass::begin(record, facts, &memory);
+    let (before, policy, mut pass) = begin(context, key, &*object, &entry.platform, connection);
     let session = PlatformSession::new(inventory);
     let actuator = CustomerPass {
         context,
@@ -186,7 +176,8 @@ pub async fn reconcile<K: CustomerResource>(
     };
     K::hide(&actuator).await;
     let decide = |now, record: &Record, facts: &Facts| K::decide(now, &target, record, facts);
-    let pass = driver::run(&actuator, pass, decide).await;
+    let (decision, result) = driver::run(&actuator, &mut pass, decide).await;
+    let pass = (pass, decision, result);
     let status = object.status().map(|status| status as &dyn HasStatus);
     events::of_customer(
         context,
@@ -197,6 +188,28 @@ pub async fn reconcile<K: CustomerResource>(
         K::NOTES,
     );
     after(context, key, uid, &pass)
+}
+
+/// What the object remembers, the settings of its platform while that is usable, and the pass that begins with them.
+/// On its own, because a future keeps room for each step that is made in it.
+fn begin<K: CustomerResource>(
+    context: &Context,
+    key: &ObjectKey,
+    object: &K,
+    platform: &str,
+    connection: PlatformAccess,
+) -> (Arc<Record>, Option<Policy>, Pass) {
+    let memory = context.memory.of_pass(key, object.meta().uid.as_deref());
+    let before = K::record(context, key, object);
+    let record = Record::clone(&before);
+    let connection = K::with_pace(context, connection, platform, &record);
+    let policy = match &connection {
+        PlatformAccess::Usable(policy) => Some(policy.clone()),
+        PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_) => None,
+    };
+    let status = object.status().map(|status| status as &dyn HasStatus);
+    let facts = observe::facts(object, status, connection, &memory);
+    (before, policy, Pass::begin(record, facts, &memory))
 }
 
 /// The access of an object to its platform, before it is known whether another object outranks it.

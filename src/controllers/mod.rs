@@ -93,7 +93,7 @@ mod tests {
         let task = size_of_val(&reconcile(Arc::clone(context), key.clone()));
         let of = |kind| for_kind!(kind, K => size_of_val(&K::reconcile(context, key)));
         let passes = Kind::ALL.map(of);
-        let small = task <= 2 << 10 && passes.iter().all(|pass| *pass <= 11 << 10);
+        let small = task <= 2 << 10 && passes.iter().all(|pass| *pass <= 7_500);
         assert!(
             small,
             "{task} bytes for each task, and {passes:?} for {:?}",

@@ -107,12 +107,13 @@ pub enum PassResult {
     Unwritten(WriteError),
 }
 
-/// Runs a pass. Returns the pass, the last decision, and how it ended.
+/// Runs a pass. Returns the last decision, and how it ended. The pass stays with the caller: moved here, a future
+/// would have room for it three times, and a hundred passes wait at once.
 pub async fn run<W: Actuator>(
     actuator: &W,
-    mut pass: Pass,
+    pass: &mut Pass,
     decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync,
-) -> (Pass, Decision, PassResult) {
+) -> (Decision, PassResult) {
     let mut has_place = false;
     loop {
         let decision = pass.next(actuator.now(), &decide);
@@ -163,12 +164,12 @@ pub async fn run<W: Actuator>(
                 pass.answered(change, decision, answer);
                 continue;
             }
-            Step::Wait(until, wake) => said(actuator, &decision, &pass, until, wake).await,
+            Step::Wait(until, wake) => said(actuator, &decision, pass, until, wake).await,
             Step::Idle(until) | Step::Blocked(until) => {
-                said(actuator, &decision, &pass, until, Wake::Inventory).await
+                said(actuator, &decision, pass, until, Wake::Inventory).await
             }
         };
-        return (pass, decision, ended);
+        return (decision, ended);
     }
 }
 
@@ -181,17 +182,17 @@ async fn ready<W: Actuator>(actuator: &W, kind: OperationKind) -> Result<(), Tro
 /// Reports on the object that the API server did not accept a mark, as far as its status can be written.
 async fn unkept<W: Actuator>(
     actuator: &W,
-    pass: Pass,
+    pass: &Pass,
     decision: Decision,
     failed: WriteError,
-) -> (Pass, Decision, PassResult) {
+) -> (Decision, PassResult) {
     let Some(trouble) = failed.trouble() else {
-        return (pass, decision, PassResult::Unwritten(failed));
+        return (decision, PassResult::Unwritten(failed));
     };
     let decision = pass.unkept(actuator.now(), decision, &trouble);
     // Whatever the result of this write, the first write is the one that failed and is retried.
     let _said = actuator.patch_status(&decision, &pass.facts, pass.sent()).await;
-    (pass, decision, PassResult::Unwritten(failed))
+    (decision, PassResult::Unwritten(failed))
 }
 
 async fn said<W: Actuator>(
@@ -345,12 +346,8 @@ mod tests {
             Time(0),
             PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x")),
         );
-        let (pass, _, ended) = run(
-            actuator,
-            Pass::begin(Record::default(), facts, &PassMemory::default()),
-            decide,
-        )
-        .await;
+        let mut pass = Pass::begin(Record::default(), facts, &PassMemory::default());
+        let (_, ended) = run(actuator, &mut pass, decide).await;
         assert!(pass.bug.is_none(), "{:?}", pass.bug);
         (actuator.done.lock().clone(), pass, ended)
     }
