@@ -30,7 +30,7 @@ pub struct ClientSettings {
     pub answer_limit: usize,
     /// How many leads are requested per page: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
     pub page_size: u32,
-    /// How many calls may run at once: as many idle connections are kept for reads. Default 4.
+    /// How many calls the caller makes at once: as many idle connections are kept for reads. Default 4.
     pub in_flight: usize,
     /// Whether the names, mail addresses and telephone numbers of customers' contacts are read. Default false: they
     /// are personal data, and are not kept then.
