@@ -17,7 +17,7 @@ use crate::paging::{Endless, Listed, Pager};
 use crate::requests::{self, CreateService};
 use crate::secrets::Secrets;
 use crate::settings::{ClientSettings, Credential, check_url};
-use crate::transport::{HttpCall, HttpResponse, Reply, Transport, declined, unreadable};
+use crate::transport::{HttpCall, HttpResponse, Purpose, Reply, Transport, declined, unreadable};
 use crate::wire;
 use crate::wire::entries::KnownEntries;
 use crate::wire::errors::Form;
@@ -356,9 +356,8 @@ impl Client {
             method,
             url: url.clone(),
             body: None,
-            list: false,
+            purpose: Purpose::Change,
             bearer,
-            repeat: false,
             secrets: Secrets::none(),
         };
         self.effect(&call).await
@@ -382,9 +381,8 @@ impl Client {
             method: Method::GET,
             url: self.url(path),
             body: None,
-            list: false,
+            purpose: Purpose::Read,
             bearer: true,
-            repeat: true,
             secrets: Secrets::none(),
         }
     }
@@ -394,7 +392,10 @@ impl Client {
         if !query.is_empty() {
             call.url.query_pairs_mut().extend_pairs(query);
         }
-        HttpCall { list: true, ..call }
+        HttpCall {
+            purpose: Purpose::List,
+            ..call
+        }
     }
 
     fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Vec<u8>>) -> HttpCall {
@@ -403,9 +404,8 @@ impl Client {
             method,
             url: self.url(path),
             body,
-            list: false,
+            purpose: Purpose::Change,
             bearer: true,
-            repeat: false,
             secrets: Secrets::none(),
         }
     }

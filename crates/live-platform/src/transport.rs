@@ -32,7 +32,8 @@ use crate::wire::json::Malformed;
 
 use failures::{broken, late, lost, refusal, token_refusal, too_large};
 pub(crate) use failures::{declined, unreadable};
-use http::{Http, Purpose};
+use http::Http;
+pub(crate) use http::Purpose;
 use task_secrets::TaskSecrets;
 
 /// The size limit of an answer that is not a list.
@@ -52,12 +53,10 @@ pub(crate) struct HttpCall {
     pub(crate) url: Url,
     /// The JSON body; `None` sends an empty one.
     pub(crate) body: Option<Vec<u8>>,
-    /// Whether the answer is a list, which has the larger limit.
-    pub(crate) list: bool,
+    /// What it is for. A list has the larger limit; only a change is never sent again when the connection fails.
+    pub(crate) purpose: Purpose,
     /// Whether to send the token.
     pub(crate) bearer: bool,
-    /// Whether to send it again when the connection fails: only for a GET of the API.
-    pub(crate) repeat: bool,
     /// Secrets that must not appear in an error.
     pub(crate) secrets: Secrets,
 }
@@ -178,7 +177,7 @@ impl Transport {
                     }
                     None => return Ok(answer),
                 },
-                Err(Broken { again: true, error }) if call.repeat && tries < TRIES => {
+                Err(Broken { again: true, error }) if call.purpose != Purpose::Change && tries < TRIES => {
                     let pause = Duration::from_millis(100 * u64::from(tries * tries));
                     if Instant::now() + pause >= until {
                         return Err(error);
@@ -209,9 +208,8 @@ impl Transport {
             method: Method::POST,
             url: self.settings.token_url.clone(),
             body: Some(token_form(&self.settings, name, &secret)),
-            list: false,
+            purpose: Purpose::Change,
             bearer: false,
-            repeat: false,
             secrets: Secrets::new([secret]),
         };
         let answer = self
@@ -301,12 +299,7 @@ impl Transport {
     }
 
     fn request(&self, call: &HttpCall, token: Option<&Token>) -> Result<reqwest::RequestBuilder, Error> {
-        let purpose = match (call.repeat, call.list) {
-            (false, _) => Purpose::Change,
-            (true, true) => Purpose::List,
-            (true, false) => Purpose::Read,
-        };
-        let http = self.http.to(&call.url, purpose)?;
+        let http = self.http.to(&call.url, call.purpose)?;
         let mut request = http.request(call.method.clone(), call.url.clone());
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token.header.clone());
@@ -325,7 +318,7 @@ impl Transport {
     }
 
     fn limit(&self, call: &HttpCall) -> usize {
-        if call.list {
+        if call.purpose == Purpose::List {
             self.settings.answer_limit
         } else {
             self.settings.answer_limit.min(SMALL)

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::observer::Endpoint;
 use crate::secrets::Secrets;
 use crate::settings::check_url;
-use crate::transport::{HttpCall, Reply, unreadable};
+use crate::transport::{HttpCall, Purpose, Reply, unreadable};
 use crate::wire;
 
 /// The directory's words for a tenant that it does not have (platform-facts-3.md 3; the second is inferred).
@@ -37,9 +37,8 @@ impl Client {
             method: Method::GET,
             url,
             body: None,
-            list: false,
+            purpose: Purpose::Read,
             bearer: false,
-            repeat: true,
             secrets: Secrets::none(),
         };
         match self.transport.ask_raw(&call).await? {

@@ -17,14 +17,14 @@ const IDLE_FOR_LISTS: usize = 1;
 /// the next.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// What a connection is for.
+/// What a call is for, and with it the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Lists.
     List,
     /// Other reads.
     Read,
-    /// Changes, and the request of a token.
+    /// Changes, the run of a job, and the request of a token: sent once.
     Change,
 }
 
