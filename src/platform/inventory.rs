@@ -129,8 +129,8 @@ impl Inventory {
                 .call_list(self.client.services())
                 .await
                 .map(|listed| match self.services.known() {
-                    Some(known) if known.is_of(&listed) => known,
-                    _ => Arc::new(ServiceIndex::new(listed)),
+                    Some(known) => known.followed_by(listed),
+                    None => Arc::new(ServiceIndex::new(listed)),
                 })
                 .map_err(|failed| failed.trouble())
         };
@@ -149,8 +149,8 @@ impl Inventory {
                 .call_list(self.client.leads())
                 .await
                 .map(|listed| match self.leads.known() {
-                    Some(known) if known.is_of(&listed) => known,
-                    _ => Arc::new(LeadIndex::new(listed)),
+                    Some(known) => known.followed_by(listed),
+                    None => Arc::new(LeadIndex::new(listed)),
                 })
                 .map_err(|failed| failed.trouble())
         };

@@ -89,16 +89,16 @@ async fn run_for(context: Arc<Context>, key: ObjectKey, rate: Arc<Rate>) {
 
 /// The leads that the rules want.
 #[derive(Default)]
-struct WantedLeads<'a> {
+struct WantedLeads {
     /// Those that have an object.
     present: usize,
     /// Those whose object the operator has created.
     made: usize,
     /// Those without an object.
-    missing: BTreeMap<TenantId, &'a Fact>,
+    missing: BTreeMap<TenantId, Arc<Fact>>,
 }
 
-impl WantedLeads<'_> {
+impl WantedLeads {
     fn is_there(&mut self, ours: bool) {
         self.present += 1;
         self.made += usize::from(ours);
@@ -132,12 +132,15 @@ impl DiscoveryRun<'_> {
     }
 
     /// Finds the leads that the rules want.
-    async fn find<'k>(&self, known: &'k LeadIndex) -> WantedLeads<'k> {
+    async fn find(&self, known: &LeadIndex) -> WantedLeads {
         let wanted = wanted(self.rules);
         let mut found = WantedLeads::default();
         for lead in known
             .tenants()
-            .filter_map(lead_that_counts)
+            .filter_map(|leads| {
+                let counts = lead_that_counts(&leads)?.id;
+                leads.into_iter().find(|lead| lead.id == counts)
+            })
             .filter(|lead| wanted.want(lead))
         {
             match self.there(&lead.tenant).await {
@@ -149,7 +152,7 @@ impl DiscoveryRun<'_> {
     }
 
     /// Creates the objects whose turn it is, until something concerns them all.
-    async fn make_due(&self, found: &mut WantedLeads<'_>, attempts: &mut Attempts) {
+    async fn make_due(&self, found: &mut WantedLeads, attempts: &mut Attempts) {
         let now = clock::now();
         let mut due: Vec<(u32, TenantId)> = found
             .missing
@@ -190,7 +193,7 @@ impl DiscoveryRun<'_> {
     }
 
     /// Keeps the result for the passes over the platform object, and has one report it if it is new.
-    fn tell(&self, found: &WantedLeads<'_>, attempts: &Attempts) {
+    fn tell(&self, found: &WantedLeads, attempts: &Attempts) {
         let missing = found.missing.len();
         let report = attempts.report(found.present + missing, missing, found.made);
         let is_new = self.context.memory.with_discovery(self.key.name(), |known| {
