@@ -5,10 +5,11 @@
 //! objects that point to one place share them.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use oc_domain::names::{TenantId, fold_case};
 use oc_domain::place::Place;
 use smallvec::SmallVec;

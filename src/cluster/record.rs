@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
@@ -163,6 +163,16 @@ fn time(time: Option<&meta::Time>) -> Option<Time> {
     time.map(|time| clock::time(time.0))
 }
 
+/// The words of the platform that nearly all objects at rest have. One text for all of them.
+static USUAL: LazyLock<[Arc<str>; 3]> =
+    LazyLock::new(|| ["InProgress", "CompletedSuccess", "OC Essential"].map(Arc::from));
+
+/// Returns a word of the platform, without a copy if it is a usual one.
+fn usual(word: &str) -> Arc<str> {
+    let known = USUAL.iter().find(|usual| ***usual == *word);
+    known.map_or_else(|| word.into(), Arc::clone)
+}
+
 fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
     let written = written?;
     let kind = match written.kind {
@@ -180,26 +190,35 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
         // A word of a later version may mean that the operation goes on elsewhere.
         oc_api::Outcome::Other => None,
     });
+    let id: Arc<str> = written.id.clone().unwrap_or_default().into();
+    let outcome_of = written.outcome_of.clone().map(|of| {
+        // Almost always this operation, and the text may be kept for long.
+        if *of == *id { Arc::clone(&id) } else { of.into() }
+    });
     Some(Operation {
         kind,
-        id: OperationId(written.id.clone().unwrap_or_default().into()),
+        id: OperationId(id),
         started: time(written.started_time.as_ref()).unwrap_or_default(),
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
-        task_status: written.task_status.clone().map(Arc::from),
+        task_status: written.task_status.as_deref().map(usual),
         task_ended: time(written.task_ended_time.as_ref()),
         took: written
             .duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map(Duration::from_secs),
         outcome,
-        outcome_of: written.outcome_of.clone().map(|id| OperationId(id.into())),
+        outcome_of: outcome_of.map(OperationId),
         completed: time(written.completed_time.as_ref()),
         generation: written.generation,
         reason: written
             .reason
             .as_deref()
             .and_then(oc_domain::conditions::Reason::parse),
-        messages: written.messages.iter().map(SmolStr::to_string).collect(),
+        messages: if written.messages.is_empty() {
+            Arc::default()
+        } else {
+            written.messages.iter().map(SmolStr::to_string).collect()
+        },
     })
 }
 
@@ -326,7 +345,7 @@ pub fn of_service(object: &oc_api::OcEssentialService) -> Record {
         guid: told.or(annotated),
         guid_proven: told.is_some(),
         guid_annotated: annotated.is_some(),
-        license: status.license_type.as_deref().map(Arc::from),
+        license: status.license_type.as_deref().map(usual),
         observed_generation: status.observed_generation,
         leads_job: job(jobs, oc_domain::record::Job::Leads.name()),
         trunks_job: job(jobs, oc_domain::record::Job::Trunks.name()),

@@ -1,9 +1,10 @@
 //! A cache of what objects remember.
 
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use kube::Resource;
 use oc_domain::record::Record;
 use smol_str::SmolStr;

@@ -4,11 +4,11 @@
 //! waits after *too old resource version*, which is not a failure but an instruction to list again. And it
 //! neither shows bookmarks nor notices that resource versions have gone back.
 
-use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashSet;
 use futures::{Stream, TryStreamExt};
 use kube::Client;
 use kube::api::{ListParams, WatchEvent, WatchParams};
@@ -236,7 +236,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
     }
 
     async fn list(&mut self, against: Against) -> kube::Result<Next> {
-        let mut seen = HashSet::<QualifiedName>::new();
+        let mut seen = HashSet::<QualifiedName>::default();
         let (store, tell) = (self.store, &self.tell);
         let version = pages::<K>(&self.client, &self.request, |read| {
             seen.extend(read.object.as_ref().map(qualified_name));

@@ -5,10 +5,10 @@
 //! pass must never start from an object older than its own last write.
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use foldhash::{HashMap, HashSet};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -227,7 +227,7 @@ impl<K> Store<K> {
     fn new(most: usize) -> Self {
         Self {
             table: RwLock::new(Table {
-                objects: HashMap::new(),
+                objects: HashMap::default(),
                 unpacked: Vec::new(),
                 draws: 1,
                 most,

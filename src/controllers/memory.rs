@@ -1,9 +1,9 @@
 //! What this process remembers between passes. Losing it is safe.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use oc_domain::breaker::DeletionLedger;
 use oc_domain::discovery::{Attempts, DiscoveryReport};
 use oc_domain::memory::PassMemory;
@@ -133,7 +133,7 @@ impl Memory {
         let made = young.remove(key)?;
         // Room for thousands is needed once, when they are all created.
         if young.is_empty() {
-            *young = HashMap::new();
+            *young = HashMap::default();
         }
         Some(made)
     }

@@ -8,9 +8,10 @@
 //! objects, by the first caller that asks; that costs little compared with reading the list.
 
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
+use foldhash::{HashMap, HashSet};
 use oc_domain::absence::AbsenceCount;
 use oc_domain::policy::CreatePace;
 use oc_domain::record::OperationId;
@@ -99,15 +100,17 @@ impl Tally {
         self.entered.insert(key.clone(), entered);
     }
 
-    fn leave(&mut self, key: &ObjectKey) {
+    /// Removes an object. Returns whether it was entered here.
+    fn leave(&mut self, key: &ObjectKey) -> bool {
         let Some(entered) = self.entered.remove(key) else {
-            return;
+            return false;
         };
         self.changed.remove(key);
         self.unkeep(entered.number, key, &entered.noted);
         if entered.recorded != Recorded::Nothing {
             self.left.push(entered.recorded);
         }
+        true
     }
 
     fn keep(&mut self, number: u64, key: &ObjectKey, noted: &Noted) {
@@ -221,16 +224,14 @@ pub struct Tallies(Mutex<TallyState>);
 
 #[derive(Default)]
 struct TallyState {
+    /// An object is entered on one platform at most.
     tallies: HashMap<Arc<str>, Tally>,
-    /// The platform on which each object was entered.
-    on: HashMap<ObjectKey, Arc<str>>,
 }
 
 impl TallyState {
+    /// Removes an object from the platform on which it was entered.
     fn leave(&mut self, key: &ObjectKey) {
-        if let Some(platform) = self.on.remove(key) {
-            self.tallies.entry(platform).or_default().leave(key);
-        }
+        self.tallies.values_mut().any(|tally| tally.leave(key));
     }
 }
 
@@ -246,9 +247,9 @@ impl Tallies {
         let Some((platform, noted)) = noted(cache, key) else {
             return state.leave(key);
         };
-        if state.on.get(key) != Some(&platform) {
+        let here = state.tallies.get(&platform);
+        if !here.is_some_and(|tally| tally.entered.contains_key(key)) {
             state.leave(key);
-            state.on.insert(key.clone(), Arc::clone(&platform));
         }
         state.tallies.entry(platform).or_default().enter(key, noted);
     }

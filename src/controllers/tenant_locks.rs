@@ -3,8 +3,8 @@
 //! A competitor is visible only by its written intent. So the check and the write must be atomic within the
 //! process.
 
+use foldhash::HashSet;
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::HashSet;
 
 use oc_domain::names::TenantId;
 use oc_domain::place::Place;

@@ -5,9 +5,10 @@
 //! reports it all. What status tells as well has a rate: of a thousand services that become Ready at once, the
 //! API server gets the events of some, and the statuses of all.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use oc_domain::events::{EventMessage, combined, may_be_combined};
 use oc_domain::time::Time;
 

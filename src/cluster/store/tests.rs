@@ -103,10 +103,15 @@ fn an_object_made_anew_under_the_same_name_is_a_new_one_and_its_predecessor_take
 fn the_list_of_another_namespace_says_nothing_of_this_one() {
     let store = Store::default();
     store.put(object("a", "1", "a"));
-    assert!(store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some());
+    assert!(
+        store
+            .remove_all_but(&HashSet::default(), Some("other"))
+            .is_empty()
+            && stored(&store, "a").is_some()
+    );
     assert!(
         matches!(
-            store.remove_all_but(&HashSet::new(), Some("n")).as_slice(),
+            store.remove_all_but(&HashSet::default(), Some("n")).as_slice(),
             [StoreEvent::Deleted(_)]
         ) && stored(&store, "a").is_none()
     );

@@ -13,10 +13,11 @@
 //! objects of others.
 
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use oc_domain::time::Time;
 use tokio::sync::Notify;
 
@@ -163,13 +164,13 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// Creates an empty queue whose limit grows, up to `most`, with the number of ready entries of the group.
     pub fn growing(group_limit: usize, most: usize) -> Self {
         Self {
-            ready: HashMap::new(),
-            order: HashMap::new(),
+            ready: HashMap::default(),
+            order: HashMap::default(),
             effect_next: false,
-            later: HashMap::new(),
+            later: HashMap::default(),
             agenda: BTreeSet::new(),
-            running: HashMap::new(),
-            in_group: HashMap::new(),
+            running: HashMap::default(),
+            in_group: HashMap::default(),
             group_limit,
             most,
             sequence: 0,
