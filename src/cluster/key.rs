@@ -57,11 +57,17 @@ pub fn name_in(name: &QualifiedName) -> &str {
 impl ObjectKey {
     /// Returns the key of an object; the namespace of a `LivePlatform` is empty.
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+        Self::with_name(kind, namespace, qualify(namespace, name))
+    }
+
+    /// Returns the key of an object of this namespace, of which the qualified name is there already. Tables that hold
+    /// keys of one text share it.
+    pub fn with_name(kind: Kind, namespace: &str, text: QualifiedName) -> Self {
         Self {
             kind,
             // A namespace has at most 63 characters.
             split: u16::try_from(namespace.len()).unwrap_or(u16::MAX),
-            text: qualify(namespace, name),
+            text,
         }
     }
 

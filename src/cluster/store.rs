@@ -192,19 +192,26 @@ impl<K: Storable> Table<K> {
             used: AtomicBool::new(true),
             wrong: wrong.map(Arc::from),
         };
-        let known = at(&**object, |place| self.objects.get_mut(place));
-        let Some(known) = known else {
+        let known = at(&**object, |place| {
+            let (name, known) = self.objects.get_key_value(place)?;
+            let was_packed = known.object.is_none();
+            Some((
+                object_of(&self.models, known),
+                was_packed.then(|| Arc::clone(name)),
+            ))
+        });
+        let Some((before, was_packed)) = known else {
             let name = qualified_name(&**object);
             self.unpacked.push(Arc::clone(&name));
             self.objects.insert(name, stored);
             self.pack_surplus();
             return None;
         };
-        let before = object_of(&self.models, known);
-        let was_packed = known.object.is_none();
-        *known = stored;
-        if was_packed {
-            self.unpacked.push(qualified_name(&**object));
+        if let Some(known) = at(&**object, |place| self.objects.get_mut(place)) {
+            *known = stored;
+        }
+        if let Some(name) = was_packed {
+            self.unpacked.push(name);
             self.pack_surplus();
         }
         before
@@ -299,6 +306,14 @@ impl<K: Storable> Store<K> {
             return Some(Arc::clone(object));
         }
         self.write().unpack(place)
+    }
+
+    /// Returns the qualified name of an object: the text that the store has, if the object is known.
+    pub fn name_of(&self, object: &impl Resource) -> QualifiedName {
+        at(object, |place| match self.read().objects.get_key_value(place) {
+            Some((name, _)) => Arc::clone(name),
+            None => place.into(),
+        })
     }
 
     /// Whether an object is known.

@@ -27,6 +27,15 @@ pub fn key_of<K: KnownResource>(object: &K) -> ObjectKey {
     )
 }
 
+impl Stores {
+    /// Returns the key of an object, with the text that the store has, if the object is known: keys are kept in many
+    /// tables.
+    pub fn key_of<K: KnownResource>(&self, object: &K) -> ObjectKey {
+        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        ObjectKey::with_name(K::KIND, namespace, K::stored(self).name_of(object))
+    }
+}
+
 /// Makes what has one line per kind. The first token is a `$`, which the nested macro needs.
 macro_rules! stores {
     ($d:tt $($(#[$doc:meta])* $kind:ident($plural:literal) in $stored:ident),+ $(,)?) => {

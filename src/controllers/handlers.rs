@@ -10,7 +10,6 @@ use oc_domain::conditions::Reason;
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::store::{StoreEvent, is_relevant_change};
-use crate::cluster::stores::key_of;
 use crate::cluster::{address, cache};
 use crate::controllers::context::Context;
 use crate::controllers::lead_policy::wake;
@@ -25,9 +24,9 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
         wake::service_changed(context, object);
     }
     match learnt {
-        StoreEvent::Added(object) => enter_service(context, &key_of(&*object), &object, true),
+        StoreEvent::Added(object) => enter_service(context, &context.cache.key_of(&*object), &object, true),
         StoreEvent::Updated(before, object) => {
-            let key = key_of(&*object);
+            let key = context.cache.key_of(&*object);
             let restated = before.status != object.status && status_changed_externally(context, &key);
             let had = before.status != object.status && may_own_service(context, &key, &before);
             enter_service(
@@ -50,7 +49,7 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
                 wake_neighbours(context, &context.cache.entry_of_service(&object));
             }
         }
-        StoreEvent::Deleted(object) => gone(context, &key_of(&*object)),
+        StoreEvent::Deleted(object) => gone(context, &context.cache.key_of(&*object)),
         StoreEvent::Synced => {}
     }
 }
@@ -63,8 +62,8 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
     match learnt {
         StoreEvent::Added(object) => enter_lead(context, &object, true),
         StoreEvent::Updated(before, object) => {
-            let restated =
-                before.status != object.status && status_changed_externally(context, &key_of(&*object));
+            let restated = before.status != object.status
+                && status_changed_externally(context, &context.cache.key_of(&*object));
             enter_lead(
                 context,
                 &object,
@@ -77,7 +76,7 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
             }
         }
         StoreEvent::Deleted(object) => {
-            let key = key_of(&*object);
+            let key = context.cache.key_of(&*object);
             gone(context, &key);
             wake_services_of(context, &key);
         }
@@ -90,13 +89,13 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
 pub fn policy(context: &Context, learnt: StoreEvent<LeadPolicy>) {
     match learnt {
         StoreEvent::Added(object) => {
-            let key = key_of(&*object);
+            let key = context.cache.key_of(&*object);
             context.policies.enter(&key);
             context.enqueue(&key, Priority::Changed);
             wake::changed(context, key.namespace());
         }
         StoreEvent::Updated(before, object) => {
-            let key = key_of(&*object);
+            let key = context.cache.key_of(&*object);
             let restated = before.status != object.status && status_changed_externally(context, &key);
             if restated || is_relevant_change(&*before, &*object) {
                 context.enqueue(&key, Priority::Changed);
@@ -105,7 +104,7 @@ pub fn policy(context: &Context, learnt: StoreEvent<LeadPolicy>) {
             }
         }
         StoreEvent::Deleted(object) => {
-            let key = key_of(&*object);
+            let key = context.cache.key_of(&*object);
             context.policies.leave(&key);
             context.forget(&key);
             wake::wake(context, &key);
@@ -130,11 +129,11 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
     match learnt {
         StoreEvent::Added(object) => {
             settle(context, &object);
-            context.enqueue(&key_of(&*object), Priority::Changed);
+            context.enqueue(&context.cache.key_of(&*object), Priority::Changed);
         }
         StoreEvent::Updated(before, object) => {
             if is_relevant_change(&*before, &*object) {
-                let key = key_of(&*object);
+                let key = context.cache.key_of(&*object);
                 let name = key.name();
                 settle(context, &object);
                 context.enqueue(&key, Priority::Changed);
@@ -153,7 +152,7 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
             }
         }
         StoreEvent::Deleted(object) => {
-            let key = key_of(&*object);
+            let key = context.cache.key_of(&*object);
             context.connections.set(key.name(), None);
             context.connections.back_off(key.name(), None);
             context.forget(&key);
@@ -245,7 +244,7 @@ fn enter_service(
 }
 
 fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
-    let key = key_of(&**object);
+    let key = context.cache.key_of(&**object);
     index(context, &key, cache::entry_of_lead(object));
     if is_relevant_change {
         context.enqueue(&key, Priority::Changed);

@@ -10,7 +10,6 @@ use serde::Serialize;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::patch;
 use crate::cluster::store::{StoreEvent, strip_managed_fields};
-use crate::cluster::stores::key_of;
 use crate::controllers::action::Action;
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
@@ -62,7 +61,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
             Ok((object, intent)) => {
                 // The write required that nobody else had changed the object, so the response holds no news.
                 // But the object may now count for something else.
-                let key = key_of(&object);
+                let key = self.context.cache.key_of(&object);
                 self.apply_response(object);
                 self.context.tallies.enter(&self.context.cache, &key);
                 Ok(intent)
@@ -105,7 +104,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
     /// [`WriteError::Conflict`] if it has.
     pub fn ensure_current(&self) -> Result<(), WriteError> {
         let object = self.get();
-        match K::stored(&self.context.cache).of(&key_of(&*object)) {
+        match K::stored(&self.context.cache).of(&self.context.cache.key_of(&*object)) {
             Some(newest) if newest.meta().resource_version != object.meta().resource_version => {
                 Err(WriteError::Conflict)
             }
