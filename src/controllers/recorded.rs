@@ -56,7 +56,25 @@ fn removes(deleting: bool, operation: Option<&oc_api::Operation>) -> Removes {
             .is_some_and(|operation| operation.kind == oc_api::OperationKind::Delete && asked(operation))
 }
 
+/// What a list shows or lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListedThing {
+    /// The service with this id.
+    Service(CustomerGuid),
+    /// The leads of this tenant.
+    Leads(TenantId),
+}
+
 impl Has {
+    /// What in a list decides what [`Has::shown_by`] returns, besides whether there is a list.
+    pub fn decided_by(&self) -> Option<ListedThing> {
+        match self {
+            Self::Service(guid, _) | Self::AskedService(Some(guid)) => Some(ListedThing::Service(*guid)),
+            Self::Lead(tenant, ..) => Some(ListedThing::Leads(*tenant)),
+            Self::AskedService(None) | Self::AskedLead | Self::Nothing => None,
+        }
+    }
+
     /// What a service object with this record has.
     pub fn of_service(object: &OcEssentialService, record: &Record) -> Self {
         let read_back = object

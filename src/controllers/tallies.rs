@@ -4,14 +4,18 @@
 //! job, and which services a run of a job concerns.
 //!
 //! An object is entered after each version that a store takes in, always as the store has it by then, so of
-//! two concurrent entries the later one enters the newer version. Only a new list is compared with all
-//! objects, by the first caller that asks; that costs little compared with reading the list.
+//! two concurrent entries the later one enters the newer version. A new list is counted by the first caller that
+//! asks: it recounts the objects of which something came or went since the list before. Only if that is not known,
+//! as after a list that nobody asked about, all objects are compared with the list.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashSet};
+use hashbrown::HashTable;
 use oc_domain::absence::AbsenceCount;
 use oc_domain::policy::CreatePace;
 use oc_domain::record::OperationId;
@@ -20,8 +24,8 @@ use oc_domain::time::{Duration, Time};
 use crate::cluster::cache::Cache;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::stores::{KnownResource, for_kind};
-use crate::controllers::recorded::{Counted, Noted, Recorded};
-use crate::platform::index::{LeadIndex, ServiceIndex};
+use crate::controllers::recorded::{Counted, Has, ListedThing, Noted, Recorded};
+use crate::platform::index::ListVersion;
 use crate::platform::inventory::Lists;
 
 /// An object, and how it was counted.
@@ -32,26 +36,72 @@ struct CountedObject {
     recorded: Recorded,
 }
 
-/// The lists that a tally was counted by. Does not keep them alive.
+/// The lists that a tally was counted by.
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct By {
-    services: Option<Weak<ServiceIndex>>,
-    leads: Option<Weak<LeadIndex>>,
+    services: Option<ListVersion>,
+    leads: Option<ListVersion>,
 }
 
 impl By {
     fn new(lists: &Lists) -> Self {
         Self {
-            services: lists.services.as_ref().map(Arc::downgrade),
-            leads: lists.leads.as_ref().map(Arc::downgrade),
+            services: lists.services.as_ref().map(|list| list.version()),
+            leads: lists.leads.as_ref().map(|list| list.version()),
         }
     }
 
-    fn is(&self, lists: &Lists) -> bool {
-        fn same<T>(kept: Option<&Weak<T>>, list: Option<&Arc<T>>) -> bool {
-            kept.map(Weak::as_ptr) == list.map(Arc::as_ptr)
+    /// What came or went from these lists to those, if that is known.
+    fn differs(self, lists: &Lists) -> Option<Vec<ListedThing>> {
+        let services: &[_] = match (self.services, &lists.services) {
+            (None, None) => &[],
+            (before, list) => list.as_ref()?.came_or_went_since(before?)?,
+        };
+        let leads: &[_] = match (self.leads, &lists.leads) {
+            (None, None) => &[],
+            (before, list) => list.as_ref()?.came_or_went_since(before?)?,
+        };
+        let services = services.iter().map(|guid| ListedThing::Service(*guid));
+        let leads = leads.iter().map(|tenant| ListedThing::Leads(*tenant));
+        Some(services.chain(leads).collect())
+    }
+}
+
+/// The objects of a platform, found by what in a list decides how they are counted.
+#[derive(Default)]
+struct DecidedBy {
+    keys: HashTable<ObjectKey>,
+    hashes: RandomState,
+}
+
+type Entered = HashMap<ObjectKey, Box<CountedObject>>;
+
+impl DecidedBy {
+    fn hash(hashes: &RandomState, has: &Has) -> Option<u64> {
+        has.decided_by().map(|thing| hashes.hash_one(thing))
+    }
+
+    fn add(&mut self, key: &ObjectKey, has: &Has, entered: &Entered) {
+        let hashes = &self.hashes;
+        let hash = |key: &ObjectKey| Self::hash(hashes, &entered.get(key)?.noted.has);
+        if let Some(own) = Self::hash(hashes, has) {
+            self.keys
+                .insert_unique(own, key.clone(), |key| hash(key).unwrap_or_default());
         }
-        same(self.services.as_ref(), lists.services.as_ref())
-            && same(self.leads.as_ref(), lists.leads.as_ref())
+    }
+
+    fn remove(&mut self, key: &ObjectKey, has: &Has) {
+        let Some(hash) = Self::hash(&self.hashes, has) else {
+            return;
+        };
+        if let Ok(known) = self.keys.find_entry(hash, |known| known == key) {
+            known.remove();
+        }
+    }
+
+    /// The objects that this decides, and perhaps some others.
+    fn keys(&self, thing: &ListedThing) -> impl Iterator<Item = &ObjectKey> {
+        self.keys.iter_hash(self.hashes.hash_one(thing))
     }
 }
 
@@ -59,7 +109,9 @@ impl By {
 #[derive(Default)]
 struct Tally {
     /// Boxed: a table has room for many more than there are.
-    entered: HashMap<ObjectKey, Box<CountedObject>>,
+    entered: Entered,
+    /// The objects by what in a list decides how they are counted.
+    decided_by: DecidedBy,
     numbers: u64,
     by: Option<By>,
     counted: Arc<AbsenceCount>,
@@ -81,6 +133,7 @@ impl Tally {
             self.numbers += 1;
             self.keep(self.numbers, key, &noted);
             self.changed.insert(key.clone());
+            self.decided_by.add(key, &noted.has, &self.entered);
             let counted = CountedObject {
                 number: self.numbers,
                 noted,
@@ -91,6 +144,8 @@ impl Tally {
         };
         if entered.noted.has != noted.has {
             self.changed.insert(key.clone());
+            self.decided_by.remove(key, &entered.noted.has);
+            self.decided_by.add(key, &noted.has, &self.entered);
         }
         if entered.noted != noted {
             self.unkeep(entered.number, key, &entered.noted);
@@ -106,6 +161,7 @@ impl Tally {
             return false;
         };
         self.changed.remove(key);
+        self.decided_by.remove(key, &entered.noted.has);
         self.unkeep(entered.number, key, &entered.noted);
         if entered.recorded != Recorded::Nothing {
             self.left.push(entered.recorded);
@@ -144,8 +200,18 @@ impl Tally {
     }
 
     fn counted(&mut self, anew: bool, lists: &Lists) -> Arc<AbsenceCount> {
-        if !self.by.as_ref().is_some_and(|by| by.is(lists)) {
-            self.by = Some(By::new(lists));
+        let by = By::new(lists);
+        let is_new = self.by != Some(by);
+        let differs = self.by.and_then(|before| before.differs(lists));
+        self.by = Some(by);
+        if let Some(differs) = &differs {
+            self.changed.extend(
+                differs
+                    .iter()
+                    .flat_map(|thing| self.decided_by.keys(thing))
+                    .cloned(),
+            );
+        } else {
             (self.counted, self.missing, self.changed, self.left) = Default::default();
             let mut entered = std::mem::take(&mut self.entered);
             for entered in entered.values_mut() {
@@ -153,7 +219,8 @@ impl Tally {
                 self.count(&entered.recorded);
             }
             self.entered = entered;
-        } else if anew {
+        }
+        if anew || is_new {
             for recorded in std::mem::take(&mut self.left) {
                 self.uncount(&recorded);
             }

@@ -5,6 +5,7 @@ mod entries;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use live_platform::Listed;
@@ -39,9 +40,38 @@ fn whole_again(before: Option<usize>, now: usize) -> bool {
     before.is_some_and(|unreadable| unreadable > 0) && now == 0
 }
 
+/// Tells one list from all others of this process.
+pub type ListVersion = u64;
+
+fn next_version() -> ListVersion {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// What came or went with a list.
+#[derive(Debug)]
+struct Since<T> {
+    /// The list before.
+    before: ListVersion,
+    /// What is in one of the two and not in the other.
+    differs: Box<[T]>,
+}
+
+/// What came or went since a list: nothing if it is this one, and `None` if it is not the one before.
+fn since<T>(known: Option<&Since<T>>, own: ListVersion, before: ListVersion) -> Option<&[T]> {
+    if before == own {
+        return Some(&[]);
+    }
+    known
+        .filter(|since| since.before == before)
+        .map(|since| &*since.differs)
+}
+
 /// All services of a platform.
 #[derive(Debug, Default)]
 pub struct ServiceIndex {
+    version: ListVersion,
+    since: Option<Since<CustomerGuid>>,
     services: Vec<Arc<Service>>,
     by_guid: PlaceTable,
     by_tenant: PlaceTable,
@@ -82,13 +112,40 @@ impl ServiceIndex {
         if changes.are_none() && self.unreadable == listed.unreadable {
             return Arc::clone(self);
         }
-        Arc::new(self.with(&changes, listed))
+        let mut next = self.with(&changes, listed);
+        let gone = changes
+            .gone
+            .iter()
+            .filter_map(|place| entry(&self.services, *place));
+        let gone = gone.filter(|service| !next.has(&service.guid));
+        let added = changes
+            .added
+            .iter()
+            .filter_map(|place| entry(&next.services, *place));
+        let added = added.filter(|service| !self.has(&service.guid));
+        next.since = Some(Since {
+            before: self.version,
+            differs: gone.chain(added).map(|service| service.guid).collect(),
+        });
+        Arc::new(next)
+    }
+
+    /// Tells this list from all others.
+    pub fn version(&self) -> ListVersion {
+        self.version
+    }
+
+    /// Returns the ids that came or went since a list, if that is this one or the one before.
+    pub fn came_or_went_since(&self, before: ListVersion) -> Option<&[CustomerGuid]> {
+        since(self.since.as_ref(), self.version, before)
     }
 
     fn with(&self, changes: &Changes, listed: Listed<Arc<Service>>) -> Self {
         let before = ServiceHashes(&self.hashes, &self.services);
         let now = ServiceHashes(&self.hashes, &listed.items);
         let mut next = Self {
+            version: next_version(),
+            since: None,
             by_guid: changes.applied(&self.by_guid, |place| before.guid(place), |place| now.guid(place)),
             by_tenant: changes.applied(
                 &self.by_tenant,
@@ -244,6 +301,8 @@ fn hash_of_name(hashes: &RandomState, name: &str) -> u64 {
 /// All leads of a platform.
 #[derive(Debug, Default)]
 pub struct LeadIndex {
+    version: ListVersion,
+    since: Option<Since<TenantId>>,
     leads: Vec<Arc<Lead>>,
     by_tenant: PlaceTable,
     hashes: RandomState,
@@ -264,7 +323,30 @@ impl LeadIndex {
         if changes.are_none() && proves_the_same {
             return Arc::clone(self);
         }
-        Arc::new(self.with(&changes, listed))
+        let mut next = self.with(&changes, listed);
+        let gone = changes.gone.iter().filter_map(|place| entry(&self.leads, *place));
+        let gone = gone.filter(|lead| !next.has(&lead.tenant));
+        let added = changes
+            .added
+            .iter()
+            .filter_map(|place| entry(&next.leads, *place));
+        let added = added.filter(|lead| !self.has(&lead.tenant));
+        next.since = Some(Since {
+            before: self.version,
+            differs: gone.chain(added).map(|lead| lead.tenant).collect(),
+        });
+        Arc::new(next)
+    }
+
+    /// Tells this list from all others.
+    pub fn version(&self) -> ListVersion {
+        self.version
+    }
+
+    /// Returns the tenants whose first lead came or whose last one went since a list, if that is this one or the one
+    /// before.
+    pub fn came_or_went_since(&self, before: ListVersion) -> Option<&[TenantId]> {
+        since(self.since.as_ref(), self.version, before)
     }
 
     fn with(&self, changes: &Changes, listed: Listed<Arc<Lead>>) -> Self {
@@ -272,6 +354,8 @@ impl LeadIndex {
             entry(leads, place).map_or(0, |lead: &Arc<Lead>| self.hashes.hash_one(lead.tenant))
         };
         Self {
+            version: next_version(),
+            since: None,
             by_tenant: changes.applied(
                 &self.by_tenant,
                 |place| hash(&self.leads, place),

@@ -6,6 +6,7 @@ use crate::cluster::stores::key_of;
 use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::controllers::recorded::{ReadySaid, ready_said};
+use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 use kube::{Client, Config, Resource};
@@ -28,43 +29,52 @@ fn tenant(number: u8) -> TenantId {
     TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
 }
 
-fn services(numbers: &[u8]) -> Arc<ServiceIndex> {
-    let of = |number: &u8| model::Service {
-        guid: CustomerGuid::parse(&guid(*number)).unwrap(),
-        tenant: None,
-        short_name: "x".into(),
-        full_name: None,
-        license: None,
-    };
-    Arc::new(ServiceIndex::new(Listed {
-        items: numbers.iter().map(of).map(Arc::new).collect(),
-        unreadable: 0,
-        why: None,
-        pages: 1,
-    }))
+/// The entries of lists: an entry that has not changed is the same one in each list.
+struct Entries {
+    services: Vec<Arc<model::Service>>,
+    leads: Vec<Arc<model::Lead>>,
 }
 
-fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
-    let of = |number: &u8| model::Lead {
-        id: LeadId::parse(&guid(*number)).unwrap(),
-        tenant: tenant(*number),
-        status: model::MicrosoftStatus::Active,
-        consentless: false,
-        service: None,
-        channel: None,
-        company_name: None,
-        company_size: None,
-        countries: Vec::new(),
-        consented: None,
-        last_modified: None,
-        contact: None,
-    };
-    Arc::new(LeadIndex::new(Listed {
-        items: numbers.iter().map(of).map(Arc::new).collect(),
+impl Entries {
+    fn new() -> Self {
+        let service = |number| model::Service {
+            guid: CustomerGuid::parse(&guid(number)).unwrap(),
+            tenant: None,
+            short_name: "x".into(),
+            full_name: None,
+            license: None,
+        };
+        let lead = |number| model::Lead {
+            id: LeadId::parse(&guid(number)).unwrap(),
+            tenant: tenant(number),
+            status: model::MicrosoftStatus::Active,
+            consentless: false,
+            service: None,
+            channel: None,
+            company_name: None,
+            company_size: None,
+            countries: Vec::new(),
+            consented: None,
+            last_modified: None,
+            contact: None,
+        };
+        Self {
+            services: (0..4).map(|number| Arc::new(service(number))).collect(),
+            leads: (0..4).map(|number| Arc::new(lead(number))).collect(),
+        }
+    }
+}
+
+fn listed<T>(all: &[Arc<T>], numbers: &[u8]) -> Listed<Arc<T>> {
+    Listed {
+        items: numbers
+            .iter()
+            .map(|number| Arc::clone(&all[usize::from(*number)]))
+            .collect(),
         unreadable: 0,
         why: None,
         pages: 1,
-    }))
+    }
 }
 
 /// An event of a test run.
@@ -81,8 +91,9 @@ enum Event {
         lead: bool,
         name: u8,
     },
-    Services(Vec<u8>),
-    Leads(Vec<u8>),
+    /// A list, made from the last one or anew.
+    Services(Vec<u8>, bool),
+    Leads(Vec<u8>, bool),
     /// An object asks for the count, or the platform object requests a recount.
     Asks {
         platform: usize,
@@ -167,12 +178,12 @@ fn object() -> impl Strategy<Value = Value> {
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let some = || prop::collection::vec(0u8..4, 0..4);
+    let some = || (prop::collection::vec(0u8..4, 0..4), prop::bool::weighted(0.8));
     prop_oneof![
         6 => (any::<bool>(), 0u8..4, prop::bool::weighted(0.1), object()).prop_map(|(lead, name, again, object)| Event::Comes { lead, name, again, object }),
         1 => (any::<bool>(), 0u8..4).prop_map(|(lead, name)| Event::Goes { lead, name }),
-        1 => some().prop_map(Event::Services),
-        1 => some().prop_map(Event::Leads),
+        2 => some().prop_map(|(numbers, follows)| Event::Services(numbers, follows)),
+        2 => some().prop_map(|(numbers, follows)| Event::Leads(numbers, follows)),
         4 => (0usize..2, any::<bool>()).prop_map(|(platform, anew)| Event::Asks { platform, anew }),
         2 => (0usize..2).prop_map(|platform| Event::Waits { platform }),
         2 => (0usize..2, id(), prop::sample::select(vec![Duration::from_secs(3), Duration::MAX])).prop_map(|(platform, own, deadline)| Event::Paces { platform, own, deadline }),
@@ -400,6 +411,7 @@ fn kept(context: &Context) -> Vec<Census> {
 struct World {
     context: Arc<Context>,
     version: u64,
+    entries: Entries,
     lists: Lists,
     /// The last count of each platform, and the lists it used.
     kept: [Option<(Lists, AbsenceCount)>; 2],
@@ -411,6 +423,7 @@ impl World {
         Self {
             context: Context::bare(client, Leadership::without_election(), Arc::new(())),
             version: 0,
+            entries: Entries::new(),
             lists: Lists::default(),
             kept: [None, None],
         }
@@ -473,7 +486,7 @@ impl World {
 
     /// A count is kept until there is another list, or a recount is requested.
     fn expected(&mut self, which: usize, anew: bool) -> AbsenceCount {
-        let same = |lists: &Lists| By::new(&self.lists).is(lists);
+        let same = |lists: &Lists| By::new(&self.lists) == By::new(lists);
         match &self.kept[which] {
             Some((lists, counted)) if !anew && same(lists) => counted.clone(),
             _ => {
@@ -501,8 +514,16 @@ proptest! {
             match event {
                 Event::Comes { lead, name, again, object } => world.comes(lead, name, again, object),
                 Event::Goes { lead, name } => world.goes(lead, name),
-                Event::Services(numbers) => world.lists.services = Some(services(&numbers)),
-                Event::Leads(numbers) => world.lists.leads = Some(leads(&numbers)),
+                Event::Services(numbers, follows) => {
+                    let (listed, last) = (listed(&world.entries.services, &numbers), world.lists.services.take());
+                    let followed = last.filter(|_| follows).map(|last| last.followed_by(listed.clone()));
+                    world.lists.services = Some(followed.unwrap_or_else(|| Arc::new(ServiceIndex::new(listed))));
+                }
+                Event::Leads(numbers, follows) => {
+                    let (listed, last) = (listed(&world.entries.leads, &numbers), world.lists.leads.take());
+                    let followed = last.filter(|_| follows).map(|last| last.followed_by(listed.clone()));
+                    world.lists.leads = Some(followed.unwrap_or_else(|| Arc::new(LeadIndex::new(listed))));
+                }
                 Event::Asks { platform, anew } => {
                     let counted = world.context.tallies.counted(PLATFORMS[platform], anew, || world.lists.clone());
                     prop_assert_eq!(&*counted, &world.expected(platform, anew));
@@ -522,6 +543,10 @@ proptest! {
                     let open = counted.iter().any(|(_, _, _, intent, running, _)| intent.is_some() || running.is_some());
                     prop_assert_eq!(kept(context), counted);
                     prop_assert_eq!(context.tallies.has_something_open(), open);
+                    for tally in context.tallies.state().tallies.values() {
+                        let decided = tally.entered.values().filter(|entered| entered.noted.has.decided_by().is_some());
+                        prop_assert_eq!(tally.decided_by.keys.len(), decided.count());
+                    }
                 }
             }
         }
