@@ -90,9 +90,12 @@ impl ServiceHashes<'_> {
         entry(self.1, place).map_or(0, |service| self.0.hash_one(service.guid))
     }
 
-    /// Of those without a tenant as well, which nobody looks for.
+    /// Nobody looks for one without a tenant, but with one hash for all of them, each would be compared with the others.
     fn tenant(&self, place: Place) -> u64 {
-        entry(self.1, place).map_or(0, |service| self.0.hash_one(service.tenant))
+        entry(self.1, place).map_or(0, |service| match service.tenant {
+            Some(_) => self.0.hash_one(service.tenant),
+            None => self.0.hash_one(service.guid),
+        })
     }
 
     fn name(&self, place: Place) -> u64 {

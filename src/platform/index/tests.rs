@@ -294,6 +294,19 @@ fn of_two_tenants_with_one_id_the_last_has_it_in_each_list() {
 }
 
 #[test]
+fn services_without_a_tenant_are_not_all_in_one_place() {
+    let nobodys = |number| {
+        Arc::new(Service {
+            tenant: None,
+            ..service(number, "x")
+        })
+    };
+    let (all, keys) = ([nobodys(1), nobodys(2)], RandomState::default());
+    let hashes = ServiceHashes(&keys, &all);
+    assert_ne!(hashes.tenant(0), hashes.tenant(1));
+}
+
+#[test]
 fn two_leads_of_a_tenant_that_change_places_are_no_change() {
     let leads = |all: Vec<Lead>| {
         LeadIndex::new(Listed {
