@@ -29,7 +29,7 @@ use crate::runtime::workqueue::{Priority, Queue};
 use oc_api::LivePlatform;
 
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting: for the API server,
-/// and for the next list of the platform, which begins up to half a second later. Each takes 9 KB.
+/// and for the next list of the platform, which begins up to half a second later. Each takes 7 KB.
 const PASSES_PER_PLATFORM: usize = 96;
 
 /// How many passes over the objects of one platform run at once when thousands are due. Lists of so many come every
