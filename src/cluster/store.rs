@@ -192,29 +192,22 @@ impl<K: Storable> Table<K> {
             used: AtomicBool::new(true),
             wrong: wrong.map(Arc::from),
         };
-        let known = at(&**object, |place| {
-            let (name, known) = self.objects.get_key_value(place)?;
-            let was_packed = known.object.is_none();
-            Some((
-                object_of(&self.models, known),
-                was_packed.then(|| Arc::clone(name)),
-            ))
-        });
-        let Some((before, was_packed)) = known else {
-            let name = qualified_name(&**object);
-            self.unpacked.push(Arc::clone(&name));
-            self.objects.insert(name, stored);
-            self.pack_surplus();
-            return None;
-        };
-        if let Some(known) = at(&**object, |place| self.objects.get_mut(place)) {
-            *known = stored;
-        }
-        if let Some(name) = was_packed {
+        let name = self.name_of(&**object);
+        let before = self.objects.insert(Arc::clone(&name), stored);
+        let was_unpacked = before.as_ref().is_some_and(|known| known.object.is_some());
+        if !was_unpacked {
             self.unpacked.push(name);
             self.pack_surplus();
         }
-        before
+        object_of(&self.models, &before?)
+    }
+
+    /// Returns the qualified name of an object: the text that is here, if the object is known.
+    fn name_of(&self, object: &impl Resource) -> QualifiedName {
+        at(object, |place| match self.objects.get_key_value(place) {
+            Some((name, _)) => Arc::clone(name),
+            None => place.into(),
+        })
     }
 }
 
@@ -310,10 +303,12 @@ impl<K: Storable> Store<K> {
 
     /// Returns the qualified name of an object: the text that the store has, if the object is known.
     pub fn name_of(&self, object: &impl Resource) -> QualifiedName {
-        at(object, |place| match self.read().objects.get_key_value(place) {
-            Some((name, _)) => Arc::clone(name),
-            None => place.into(),
-        })
+        self.read().name_of(object)
+    }
+
+    /// Returns the newest known version of an object of which some version is at hand.
+    pub fn newest_of(&self, object: &K) -> Option<Arc<K>> {
+        at(object, |place| self.at(place))
     }
 
     /// Whether an object is known.
@@ -407,8 +402,7 @@ impl<K: Storable> Store<K> {
     /// Takes in the response to a write. It does not come through the watch, and may arrive after the
     /// deletion of the object: an object that is no longer known stays unknown.
     pub fn apply_response(&self, object: Arc<K>) -> Option<StoreEvent<K>> {
-        let known = at(&*object, |place| self.at(place));
-        known
+        self.newest_of(&object)
             .is_some_and(|known| known.meta().uid == object.meta().uid)
             .then(|| self.put_shared(object, None, Against::Versions))
             .flatten()

@@ -104,7 +104,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
     /// [`WriteError::Conflict`] if it has.
     pub fn ensure_current(&self) -> Result<(), WriteError> {
         let object = self.get();
-        match K::stored(&self.context.cache).of(&self.context.cache.key_of(&*object)) {
+        match K::stored(&self.context.cache).newest_of(&object) {
             Some(newest) if newest.meta().resource_version != object.meta().resource_version => {
                 Err(WriteError::Conflict)
             }

@@ -116,15 +116,9 @@ impl ServiceIndex {
             return Arc::clone(self);
         }
         let mut next = self.with(&changes, listed);
-        let gone = changes
-            .gone
-            .iter()
-            .filter_map(|place| entry(&self.services, *place));
+        let gone = changes.gone(&self.services);
         let gone = gone.filter(|service| !next.has(&service.guid));
-        let added = changes
-            .added
-            .iter()
-            .filter_map(|place| entry(&next.services, *place));
+        let added = changes.added(&next.services);
         let added = added.filter(|service| !self.has(&service.guid));
         next.since = Some(Since {
             before: self.version,
@@ -161,11 +155,9 @@ impl ServiceIndex {
             has_twins: self.has_twins,
             unreadable: listed.unreadable,
         };
-        let mut added = changes
-            .added
-            .iter()
-            .filter_map(|place| entry(&next.services, *place));
-        next.has_twins |= added.any(|service| next.with_this_guid(&service.guid).nth(1).is_some());
+        let is_twin = |service: &Arc<Service>| next.with_this_guid(&service.guid).nth(1).is_some();
+        let adds_twins = changes.added(&next.services).any(is_twin);
+        next.has_twins |= adds_twins;
         next
     }
 
@@ -254,10 +246,7 @@ impl ServiceIndex {
             changed.tenants.extend(service.tenant);
             changed.names.insert(fold_case(&service.short_name));
         };
-        let added = changes
-            .added
-            .iter()
-            .filter_map(|place| entry(&self.services, *place));
+        let added = changes.added(&self.services);
         for service in added.filter(|service| self.counts(service)) {
             match before.with_guid(&service.guid) {
                 Some(old) if old == service => {}
@@ -268,10 +257,7 @@ impl ServiceIndex {
                 None => note(service),
             }
         }
-        let gone = changes
-            .gone
-            .iter()
-            .filter_map(|place| entry(&before.services, *place));
+        let gone = changes.gone(&before.services);
         for old in gone.filter(|old| !self.has(&old.guid) && before.counts(old)) {
             note(old);
         }
@@ -327,12 +313,9 @@ impl LeadIndex {
             return Arc::clone(self);
         }
         let mut next = self.with(&changes, listed);
-        let gone = changes.gone.iter().filter_map(|place| entry(&self.leads, *place));
+        let gone = changes.gone(&self.leads);
         let gone = gone.filter(|lead| !next.has(&lead.tenant));
-        let added = changes
-            .added
-            .iter()
-            .filter_map(|place| entry(&next.leads, *place));
+        let added = changes.added(&next.leads);
         let added = added.filter(|lead| !self.has(&lead.tenant));
         next.since = Some(Since {
             before: self.version,
@@ -427,14 +410,8 @@ impl LeadIndex {
         let none = Self::default();
         let before = before.unwrap_or(&none);
         let changes = Changes::between(&before.leads, &self.leads);
-        let gone = changes
-            .gone
-            .iter()
-            .filter_map(|place| entry(&before.leads, *place));
-        let added = changes
-            .added
-            .iter()
-            .filter_map(|place| entry(&self.leads, *place));
+        let gone = changes.gone(&before.leads);
+        let added = changes.added(&self.leads);
         let perhaps: HashSet<TenantId> = gone.chain(added).map(|lead| lead.tenant).collect();
         let changed = |tenant: &TenantId| before.of_tenant(tenant) != self.of_tenant(tenant);
         InventoryDiff {
@@ -451,4 +428,4 @@ fn in_pages(listed: &Listed<Arc<Lead>>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

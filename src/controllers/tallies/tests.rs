@@ -6,6 +6,7 @@ use crate::cluster::stores::key_of;
 use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::controllers::recorded::{ReadySaid, ready_said};
+use crate::platform::index::tests::{self as index, tenant};
 use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
@@ -13,7 +14,7 @@ use kube::{Client, Config, Resource};
 use live_platform::Listed;
 use oc_api::{Lead, OcEssentialService};
 use oc_domain::model;
-use oc_domain::names::{CustomerGuid, LeadId, TenantId};
+use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::policy;
 use oc_domain::record::{Job, Record};
 use proptest::prelude::*;
@@ -25,10 +26,6 @@ fn guid(number: u8) -> String {
     format!("{number:08x}-0000-4000-9000-000000000000")
 }
 
-fn tenant(number: u8) -> TenantId {
-    TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
-}
-
 /// The entries of lists: an entry that has not changed is the same one in each list.
 struct Entries {
     services: Vec<Arc<model::Service>>,
@@ -38,25 +35,12 @@ struct Entries {
 impl Entries {
     fn new() -> Self {
         let service = |number| model::Service {
-            guid: CustomerGuid::parse(&guid(number)).unwrap(),
             tenant: None,
-            short_name: "x".into(),
-            full_name: None,
-            license: None,
+            ..index::service(number, "x")
         };
         let lead = |number| model::Lead {
-            id: LeadId::parse(&guid(number)).unwrap(),
             tenant: tenant(number),
-            status: model::MicrosoftStatus::Active,
-            consentless: false,
-            service: None,
-            channel: None,
-            company_name: None,
-            company_size: None,
-            countries: Vec::new(),
-            consented: None,
-            last_modified: None,
-            contact: None,
+            ..index::lead(number)
         };
         Self {
             services: (0..4).map(|number| Arc::new(service(number))).collect(),

@@ -20,12 +20,12 @@ pub(super) struct PlaceTable(HashTable<Place>);
 
 impl PlaceTable {
     /// Adds the entry at a place, beside others with the same part. `hash` gives the hash of the part of any entry.
-    pub(super) fn add(&mut self, place: Place, hash: impl Fn(Place) -> u64) {
+    fn add(&mut self, place: Place, hash: impl Fn(Place) -> u64) {
         self.0.insert_unique(hash(place), place, |known| hash(*known));
     }
 
     /// Removes the entry at a place, whose part has this hash.
-    pub(super) fn remove(&mut self, place: Place, hash: u64) {
+    fn remove(&mut self, place: Place, hash: u64) {
         if let Ok(known) = self.0.find_entry(hash, |known| *known == place) {
             known.remove();
         }
@@ -65,9 +65,9 @@ pub(super) struct Changes {
     /// The new places of the entries of the old list, if they are not the old ones.
     moved: Option<Vec<Place>>,
     /// The old places of the entries that only the old list has.
-    pub(super) gone: Vec<Place>,
+    gone: Vec<Place>,
     /// The new places of the entries that only the new list has.
-    pub(super) added: Vec<Place>,
+    added: Vec<Place>,
 }
 
 impl Changes {
@@ -122,6 +122,16 @@ impl Changes {
         }
     }
 
+    /// The entries of the old list that only it has.
+    pub(super) fn gone<'a, T>(&self, before: &'a [Arc<T>]) -> impl Iterator<Item = &'a Arc<T>> {
+        self.gone.iter().filter_map(|place| entry(before, *place))
+    }
+
+    /// The entries of the new list that only it has.
+    pub(super) fn added<'a, T>(&self, now: &'a [Arc<T>]) -> impl Iterator<Item = &'a Arc<T>> {
+        self.added.iter().filter_map(|place| entry(now, *place))
+    }
+
     /// Whether the new list has all entries of the old one, and no other.
     pub(super) fn are_none(&self) -> bool {
         self.gone.is_empty() && self.added.is_empty()
@@ -170,10 +180,10 @@ mod tests {
         fn gone_and_added_is_what_one_list_has_and_the_other_has_not(before in any_list(), now in any_list()) {
             let lists = lists([&before, &now]);
             let changes = Changes::between(&lists[0], &lists[1]);
-            let entries = |places: &[Place], list| -> BTreeSet<usize> { places.iter().map(|place| **entry(list, *place).unwrap()).collect() };
             let (before, now) = (BTreeSet::from_iter(before), BTreeSet::from_iter(now));
-            prop_assert_eq!(entries(&changes.gone, &lists[0]), &before - &now);
-            prop_assert_eq!(entries(&changes.added, &lists[1]), &now - &before);
+            prop_assert_eq!(changes.gone(&lists[0]).map(|number| **number).collect::<BTreeSet<_>>(), &before - &now);
+            prop_assert_eq!(changes.added(&lists[1]).map(|number| **number).collect::<BTreeSet<_>>(), &now - &before);
+            prop_assert_eq!((changes.gone.len(), changes.added.len()), ((&before - &now).len(), (&now - &before).len()));
             prop_assert_eq!(changes.are_none(), before == now);
         }
 

@@ -5,11 +5,11 @@ use oc_domain::names::LeadId;
 use proptest::{collection, prelude::*};
 use std::collections::BTreeSet;
 
-fn tenant(number: u8) -> TenantId {
+pub(crate) fn tenant(number: u8) -> TenantId {
     TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
 }
 
-fn service(number: u8, name: &str) -> Service {
+pub(crate) fn service(number: u8, name: &str) -> Service {
     let guid = CustomerGuid::parse(&format!("{number:08x}-0000-4000-9000-000000000000")).unwrap();
     Service {
         guid,
@@ -20,7 +20,7 @@ fn service(number: u8, name: &str) -> Service {
     }
 }
 
-fn lead(number: u8) -> Lead {
+pub(crate) fn lead(number: u8) -> Lead {
     Lead {
         id: LeadId::parse(&format!("{number:08x}-0000-4000-a000-000000000000")).unwrap(),
         tenant: tenant(1),
