@@ -11,9 +11,15 @@ use siphasher::sip128::SipHasher13;
 
 use super::json::Page;
 
-/// A keyed hash, whose key nobody outside this process knows. If two different texts had the same digest, one would
-/// be taken for the other, and 64 bits are too few to rule that out over years of lists.
-type Digest = (u64, u64);
+/// 96 bits of a keyed hash, whose key nobody outside this process knows, and the length in bytes. If two different
+/// texts had the same digest, one would be taken for the other, and 64 bits are too few to rule that out over years of
+/// lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Digest {
+    low: u64,
+    high: u32,
+    length: u32,
+}
 
 /// The newest complete list of one kind.
 #[derive(Debug)]
@@ -26,7 +32,8 @@ type KnownList<T> = Vec<Arc<KnownPage<T>>>;
 
 #[derive(Debug)]
 struct KnownPage<T> {
-    body: Digest,
+    /// `None` for a page whose entries were found one after the other.
+    body: Option<Digest>,
     entries: Box<[(Digest, Arc<T>)]>,
     elements: usize,
     unreadable: usize,
@@ -92,7 +99,7 @@ impl<T> EntryReader<'_, T> {
         body: &[u8],
         read: impl FnOnce(&mut Self) -> Result<Page<Arc<T>>, E>,
     ) -> Result<Page<Arc<T>>, E> {
-        let body = self.digest(body);
+        let body = Some(self.digest(body));
         let is_same = |known: &Arc<KnownPage<T>>| known.body == body;
         let in_last = self.last.iter().enumerate().find(|(_, known)| is_same(known));
         if let Some((at, _)) = in_last {
@@ -107,6 +114,31 @@ impl<T> EntryReader<'_, T> {
             return Ok(known.page());
         }
         let page = read(self)?;
+        self.keep(body, &page);
+        Ok(page)
+    }
+
+    /// Returns the page if `read` can read it entry by entry. Otherwise nothing of it is kept.
+    pub fn page_in_order(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<Page<Arc<T>>>,
+    ) -> Option<Page<Arc<T>>> {
+        let begun_at = self.next;
+        self.begin_page();
+        let page = read(self);
+        match &page {
+            Some(page) => self.keep(None, page),
+            None => self.next = begun_at,
+        }
+        page
+    }
+
+    /// Begins a page, anew if its reading failed halfway.
+    pub fn begin_page(&mut self) {
+        self.entries.clear();
+    }
+
+    fn keep(&mut self, body: Option<Digest>, page: &Page<Arc<T>>) {
         self.now.push(Arc::new(KnownPage {
             body,
             entries: std::mem::take(&mut self.entries).into(),
@@ -114,12 +146,18 @@ impl<T> EntryReader<'_, T> {
             unreadable: page.unreadable,
             why: page.why,
         }));
-        Ok(page)
     }
 
-    /// Begins a page, anew if its reading failed halfway.
-    pub fn begin_page(&mut self) {
-        self.entries.clear();
+    /// Returns the entry that should come next, and its length in bytes, if `rest` begins with it.
+    pub fn next_in(&mut self, rest: &[u8]) -> Option<(Arc<T>, usize)> {
+        self.skip_read_pages();
+        let (digest, entry) = self.at(self.next)?;
+        let length = digest.length as usize;
+        let (digest, entry) =
+            (self.digest(rest.get(..length)?) == *digest).then(|| (*digest, Arc::clone(entry)))?;
+        self.next.1 += 1;
+        self.entries.push((digest, Arc::clone(&entry)));
+        Some((entry, length))
     }
 
     /// Returns the entry with these bytes: that of the last list, or a new one. What can't be read is not kept.
@@ -137,6 +175,21 @@ impl<T> EntryReader<'_, T> {
     }
 
     fn known(&mut self, digest: &Digest) -> Option<Arc<T>> {
+        self.skip_read_pages();
+        let is_at = |place| self.at(place).is_some_and(|(known, _)| known == digest);
+        // After the one that should come next: if that one is gone, or has changed and was just read anew.
+        let after = (self.next.0, self.next.1 + 1);
+        let near = [self.next, after].into_iter().find(|place| is_at(*place));
+        let at = match near {
+            Some(at) => at,
+            None => *self.places.get_or_init(|| places(&self.last)).get(digest)?,
+        };
+        self.next = (at.0, at.1 + 1);
+        self.at(at).map(|(_, entry)| Arc::clone(entry))
+    }
+
+    /// Lets the next page follow the last entry of the one before.
+    fn skip_read_pages(&mut self) {
         while self
             .last
             .get(self.next.0)
@@ -144,12 +197,6 @@ impl<T> EntryReader<'_, T> {
         {
             self.next = (self.next.0 + 1, 0);
         }
-        let at = match self.at(self.next) {
-            Some((next, _)) if next == digest => self.next,
-            _ => *self.places.get_or_init(|| places(&self.last)).get(digest)?,
-        };
-        self.next = (at.0, at.1 + 1);
-        self.at(at).map(|(_, entry)| Arc::clone(entry))
     }
 
     /// The entry at this page and place of the last list.
@@ -158,7 +205,12 @@ impl<T> EntryReader<'_, T> {
     }
 
     fn digest(&self, bytes: &[u8]) -> Digest {
-        self.known.hasher.hash(bytes).as_u64()
+        let (low, high) = self.known.hasher.hash(bytes).as_u64();
+        Digest {
+            low,
+            high: high as u32,
+            length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        }
     }
 
     /// Keeps the list for the next one. Call this when the list is complete. If it failed partway, its entries are

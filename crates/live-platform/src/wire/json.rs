@@ -51,8 +51,20 @@ pub struct Page<T> {
     pub why: Option<&'static str>,
 }
 
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            elements: 0,
+            unreadable: 0,
+            why: None,
+        }
+    }
+}
+
 /// Reads a list element by element. Keeps only the `wanted` fields of each, in any case. Flattens one nested
-/// level (C-13). A list or an element whose bytes `entries` knows is not read again.
+/// level (C-13). A list or an element whose bytes `entries` knows is not parsed again; while the objects of a plain
+/// list come as in the last one, only their bytes are hashed.
 ///
 /// # Errors
 /// When the body is not a JSON array, even after small faults were repaired. An element that cannot be read
@@ -63,7 +75,31 @@ pub fn list<T>(
     entries: &mut EntryReader<'_, T>,
     read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
 ) -> Result<Page<Arc<T>>, Malformed> {
-    entries.page(body, |entries| parsed(body, wanted, entries, read))
+    match in_order(body, wanted, entries, read) {
+        Some(page) => Ok(page),
+        None => entries.page(body, |entries| parsed(body, wanted, entries, read)),
+    }
+}
+
+fn in_order<T>(
+    body: &[u8],
+    wanted: &[&str],
+    entries: &mut EntryReader<'_, T>,
+    read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
+) -> Option<Page<Arc<T>>> {
+    entries.page_in_order(|entries| {
+        let mut page = Page::default();
+        let mut elements = Elements {
+            wanted,
+            entries,
+            read,
+            page: &mut page,
+            fault: &mut None,
+            nested: false,
+        };
+        elements.in_order(without_mark(body))?;
+        Some(page)
+    })
 }
 
 fn parsed<T>(
@@ -74,12 +110,7 @@ fn parsed<T>(
 ) -> Result<Page<Arc<T>>, Malformed> {
     mended(checked(body)?, |body| {
         entries.begin_page();
-        let mut page = Page {
-            items: Vec::new(),
-            elements: 0,
-            unreadable: 0,
-            why: None,
-        };
+        let mut page = Page::default();
         let mut fault = None;
         let mut reader = serde_json::Deserializer::from_slice(body);
         let elements = Elements {
@@ -227,6 +258,7 @@ mod tests {
     use super::super::bounded::{ELEMENT, TEXT};
     use super::super::entries::KnownEntries;
     use super::*;
+    use proptest::{collection, option, prelude::*};
 
     /// Reads a list of which no entry is known, and again when all are: both must say the same.
     fn list<T: PartialEq + std::fmt::Debug>(
@@ -244,6 +276,57 @@ mod tests {
         let first = once();
         assert_eq!(once(), first);
         first
+    }
+
+    /// Elements, what stands between them, and what stands around them. The first few make a plain list of objects.
+    const ELEMENTS: [&str; 10] = [
+        r#"{"n":1}"#,
+        r#"{ "N" : 2 }"#,
+        r#"{"n":"3","x":[{}]}"#,
+        r#"{"m":"no n"}"#,
+        "null",
+        r#""{}""#,
+        r#"[{"n":5}]"#,
+        r#"{"n":NaN}"#,
+        r#"{"n":6"#,
+        "{\"n\":\"\x0c\"}",
+    ];
+    const BETWEEN: [&str; 4] = [",", " ,\n\t", "\x0c,", ",,"];
+    const AROUND: [(&str, &str); 5] = [
+        ("[", "]"),
+        ("\u{feff} [ ", " ] \r\n"),
+        ("[", "]]"),
+        ("[", ""),
+        ("", "]"),
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+        /// The reader that hashes what comes in order is as the one that parses all, whatever the last list was.
+        #[test]
+        fn a_list_in_order_reads_as_any_other(
+            lists in collection::vec((collection::vec(0..4_usize, 0..8), option::of(4..10_usize)), 1..6),
+            between in 0..4_usize,
+            around in 0..5_usize,
+        ) {
+            let known = KnownEntries::default();
+            let read = &mut |value: &Node<'_>| integer(value, "n").ok_or("has no n");
+            for (list, odd) in lists {
+                let elements: Vec<_> = list.into_iter().chain(odd).map(|at| ELEMENTS[at]).collect();
+                let (begin, end) = AROUND[around];
+                let body = [begin, &elements.join(BETWEEN[between]), end].concat();
+                let anew = parsed(body.as_bytes(), &["n"], &mut KnownEntries::default().begin(), read);
+                let mut entries = known.begin();
+                let page = in_order(body.as_bytes(), &["n"], &mut entries, read);
+                entries.complete();
+                let is_plain = odd.is_none() && (between < 2 || elements.len() < 2) && around < 2;
+                prop_assert_eq!(page.is_some(), is_plain, "{}", body);
+                if is_plain {
+                    prop_assert_eq!(page.ok_or(Malformed::NotAList), anew);
+                }
+            }
+        }
     }
 
     fn numbers(body: &str) -> Result<Page<Arc<i64>>, Malformed> {
