@@ -7,10 +7,12 @@ use foldhash::HashMap;
 use oc_domain::breaker::DeletionLedger;
 use oc_domain::discovery::{Attempts, DiscoveryReport};
 use oc_domain::memory::PassMemory;
-use oc_domain::record::Record;
+use oc_domain::names::CustomerGuid;
+use oc_domain::record::{Operation, Record};
 use oc_domain::time::Time;
 
 use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::packed::canonical_guid;
 use crate::runtime::clock;
 
 /// What is remembered of a platform's discovery.
@@ -22,9 +24,62 @@ pub struct Discovery {
     pub report: Option<DiscoveryReport>,
 }
 
-/// The uid of an object, and what its last pass left. Boxed: a table has room for many more than there are,
-/// and is copied when it grows.
-type OfPass = Box<(Option<Box<str>>, PassMemory)>;
+/// What the last pass over an object left. Boxed: a table has room for many more than there are, and is copied when it
+/// grows.
+type OfPass = Box<Remembered>;
+
+/// A [`PassMemory`] as it is kept, and whose it is: of most objects at rest there is an operation, and nothing more.
+struct Remembered {
+    of: Option<Uid>,
+    asked: Option<Box<Operation>>,
+    guid: Option<CustomerGuid>,
+    more: Option<Box<PassMemory>>,
+}
+
+impl Remembered {
+    fn new(uid: Option<&str>) -> Self {
+        Self {
+            of: uid.map(Uid::of),
+            asked: None,
+            guid: None,
+            more: None,
+        }
+    }
+
+    fn is_of(&self, uid: Option<&str>) -> bool {
+        self.of == uid.map(Uid::of)
+    }
+
+    fn with<T>(&mut self, work: impl FnOnce(&mut PassMemory) -> T) -> T {
+        let mut memory = PassMemory {
+            asked: self.asked.take(),
+            guid: self.guid.take(),
+            ..self.more.take().map(|more| *more).unwrap_or_default()
+        };
+        let done = work(&mut memory);
+        self.asked = memory.asked.take();
+        self.guid = memory.guid.take();
+        self.more = (memory != PassMemory::default()).then(|| Box::new(memory));
+        done
+    }
+
+    fn is_empty(&self) -> bool {
+        self.asked.is_none() && self.guid.is_none() && self.more.is_none()
+    }
+}
+
+/// The uid of an object. Usual ones take less room than their text.
+#[derive(PartialEq, Eq)]
+enum Uid {
+    Guid(uuid::Uuid),
+    Other(Box<str>),
+}
+
+impl Uid {
+    fn of(text: &str) -> Self {
+        canonical_guid(text.as_bytes()).map_or_else(|| Self::Other(text.into()), Self::Guid)
+    }
+}
 
 /// State per object and platform that lives only in this process.
 pub struct Memory {
@@ -61,19 +116,18 @@ impl Memory {
     ) -> T {
         let mut passes = self.passes.lock();
         let Some(known) = passes.get_mut(key) else {
-            let mut memory = PassMemory::default();
-            let done = work(&mut memory);
-            if memory != PassMemory::default() {
-                passes.insert(key.clone(), Box::new((uid.map(Box::from), memory)));
+            let mut new = Remembered::new(uid);
+            let done = new.with(work);
+            if !new.is_empty() {
+                passes.insert(key.clone(), Box::new(new));
             }
             return done;
         };
-        let (of, memory) = &mut **known;
-        if of.as_deref() != uid {
-            (*of, *memory) = (uid.map(Box::from), PassMemory::default());
+        if !known.is_of(uid) {
+            **known = Remembered::new(uid);
         }
-        let done = work(memory);
-        if *memory == PassMemory::default() {
+        let done = known.with(work);
+        if known.is_empty() {
             passes.remove(key);
         }
         done
@@ -87,17 +141,18 @@ impl Memory {
     /// The record of an object, completed with what this process has requested for it: the object's own marks
     /// may just have been removed.
     pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
-        let passes = self.passes.lock();
-        let Some((_, memory)) = passes
-            .get(key)
-            .map(|known| &**known)
-            .filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome())
-        else {
+        let mut passes = self.passes.lock();
+        let Some(known) = passes.get_mut(key).filter(|known| known.is_of(uid)) else {
             return record;
         };
-        let mut reminded = Record::clone(&record);
-        memory.remind(&mut reminded);
-        Arc::new(reminded)
+        known.with(|memory| {
+            if !memory.waits_for_outcome() {
+                return record;
+            }
+            let mut reminded = Record::clone(&record);
+            memory.remind(&mut reminded);
+            Arc::new(reminded)
+        })
     }
 
     /// Whether an object waits for complete lists, without unreadable entries.
@@ -105,7 +160,8 @@ impl Memory {
         self.passes
             .lock()
             .get(key)
-            .is_some_and(|known| known.1.waits_for_whole_lists)
+            .and_then(|known| known.more.as_ref())
+            .is_some_and(|memory| memory.waits_for_whole_lists)
     }
 
     /// The deletion ledgers last decided, by `LivePlatform`. Counting happens under this lock, so the next
