@@ -63,8 +63,6 @@ struct StoredObject<K> {
     stamp: u64,
     /// Whether the object was looked at since it was last thought of packing it.
     used: AtomicBool,
-    /// The fields that can't be read, and why.
-    wrong: Option<Arc<str>>,
 }
 
 impl<K> StoredObject<K> {
@@ -86,6 +84,8 @@ struct Table<K> {
     most: usize,
     models: Models,
     stamps: u64,
+    /// The fields that can't be read, and why, of the few objects that have any.
+    wrong: HashMap<QualifiedName, Arc<str>>,
 }
 
 /// What the store needs of a kind: it writes objects as text, and reads them back.
@@ -190,9 +190,12 @@ impl<K: Storable> Table<K> {
             version: version(&**object),
             stamp: self.stamps,
             used: AtomicBool::new(true),
-            wrong: wrong.map(Arc::from),
         };
         let name = self.name_of(&**object);
+        match wrong {
+            Some(wrong) => drop(self.wrong.insert(Arc::clone(&name), wrong.into())),
+            None => drop(self.wrong.remove(&name)),
+        }
         let before = self.objects.insert(Arc::clone(&name), stored);
         let was_unpacked = before.as_ref().is_some_and(|known| known.object.is_some());
         if !was_unpacked {
@@ -233,6 +236,7 @@ impl<K> Store<K> {
                 most,
                 models: Models::default(),
                 stamps: 0,
+                wrong: HashMap::default(),
             }),
         }
     }
@@ -329,29 +333,17 @@ impl<K: Storable> Store<K> {
     /// Returns the fields of an object that this version of the program can't read, and why. Nothing is
     /// decided for such an object.
     pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
-        self.read()
-            .objects
-            .get(key.qualified_name())
-            .and_then(|known| known.wrong.clone())
+        self.read().wrong.get(key.qualified_name()).cloned()
     }
 
     /// Whether an object has fields that this version of the program can't read.
     pub fn is_wrong(&self, namespace: &str, name: &str) -> bool {
-        with_qualified(namespace, name, |place| {
-            let table = self.read();
-            let known = table.objects.get(place);
-            known.is_some_and(|known| known.wrong.is_some())
-        })
+        with_qualified(namespace, name, |place| self.read().wrong.contains_key(place))
     }
 
     /// The number of objects that can't be read completely.
     pub fn unreadable(&self) -> usize {
-        let table = self.read();
-        table
-            .objects
-            .values()
-            .filter(|known| known.wrong.is_some())
-            .count()
+        self.read().wrong.len()
     }
 
     /// Calls `look` for each object, of a kind of which there are few: packed ones are unpacked for it.
@@ -448,6 +440,7 @@ impl<K: Storable> Store<K> {
             return None;
         }
         table.objects.remove(&place)?;
+        table.wrong.remove(&place);
         Some(StoreEvent::Deleted(known))
     }
 
@@ -455,9 +448,11 @@ impl<K: Storable> Store<K> {
     pub fn remove_all_but(&self, seen: &HashSet<QualifiedName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
         let table = &mut *self.write();
         let models = &table.models;
+        let is_gone = |name: &QualifiedName| of.is_none_or(|of| is_in(name, of)) && !seen.contains(name);
+        table.wrong.retain(|name, _| !is_gone(name));
         table
             .objects
-            .extract_if(|name, _| of.is_none_or(|of| is_in(name, of)) && !seen.contains(name))
+            .extract_if(|name, _| is_gone(name))
             .filter_map(|(_, known)| object_of(models, &known).map(StoreEvent::Deleted))
             .collect()
     }

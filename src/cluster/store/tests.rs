@@ -136,6 +136,14 @@ fn what_can_not_be_read_is_remembered_until_it_can() {
             && store.wrong(&ObjectKey::lead("n", "a")).is_none()
             && store.unreadable() == 0
     );
+    assert!(put("3", Some("spec.mode")) && store.unreadable() == 1);
+    store.remove(&object("a", "4", "u"));
+    assert_eq!(store.unreadable(), 0, "it was deleted");
+    assert!(put("5", Some("spec.mode")) && store.unreadable() == 1);
+    store.remove_all_but(&HashSet::default(), Some("another"));
+    assert_eq!(store.unreadable(), 1, "it is in another namespace");
+    store.remove_all_but(&HashSet::default(), Some("n"));
+    assert_eq!(store.unreadable(), 0, "a list lacks it");
 }
 
 #[test]
