@@ -20,7 +20,7 @@ pub enum MicrosoftStatus {
     /// Not yet activated (a label of the portal; JSON spelling unknown, U-14).
     NotActive,
     /// Any other text; not eligible (U-14).
-    Other(String),
+    Other(Box<str>),
 }
 
 impl MicrosoftStatus {
@@ -37,7 +37,7 @@ impl MicrosoftStatus {
             ("notactive", Self::NotActive),
         ];
         let status = known.into_iter().find(|(word, _)| folded().eq(word.chars()));
-        status.map_or_else(|| Self::Other(text.to_owned()), |(_, status)| status)
+        status.map_or_else(|| Self::Other(text.into()), |(_, status)| status)
     }
 
     /// The portal's word for the status.
@@ -86,11 +86,11 @@ pub struct Lead {
     /// `ovocChannelId`, else `channelId`: the channel that the lead is assigned to.
     pub channel: Option<ChannelId>,
     /// `contactDetails.companyName`.
-    pub company_name: Option<String>,
+    pub company_name: Option<Box<str>>,
     /// `contactDetails.companySize`, opaque (U-13).
-    pub company_size: Option<String>,
+    pub company_size: Option<Box<str>>,
     /// `consentedCountries`, as given: not all are ISO codes (platform-facts-2.md 3).
-    pub countries: Vec<String>,
+    pub countries: Box<[String]>,
     /// `consentedOn`.
     pub consented: Option<Time>,
     /// `lastModifiedOn`.
@@ -167,9 +167,9 @@ pub struct Service {
     /// `MsTenantId`; null on many Direct Routing services, but not on all (platform-facts-3.md 2).
     pub tenant: Option<TenantId>,
     /// `CustomerShortName`, as the platform has it; it may break our rules.
-    pub short_name: String,
+    pub short_name: Box<str>,
     /// `CustomerFullName`.
-    pub full_name: Option<String>,
+    pub full_name: Option<Box<str>>,
     /// `LicenseType`.
     pub license: Option<LicenseType>,
 }

@@ -98,7 +98,7 @@ async fn the_whole_way(reuse: bool) {
     assert!(!task.messages.iter().any(|message| message.to_lowercase().starts_with("error")), "{task:?}");
     let services = client.services().await.unwrap().items;
     assert_eq!((services.len(), Some(&services[0].guid), services[0].license), (1, task.service.as_ref(), Some(LicenseType::OcEssential)));
-    assert_eq!((services[0].tenant.as_ref(), services[0].short_name.as_str()), (Some(&mine.tenant), "Example_1"));
+    assert_eq!((services[0].tenant.as_ref(), services[0].short_name.as_ref()), (Some(&mine.tenant), "Example_1"));
     assert_eq!(client.leads_of(&mine.tenant).await.unwrap().items[0].service, task.service);
     assert_eq!(services[0].guid.to_string() == mine.id.to_string(), reuse);
 

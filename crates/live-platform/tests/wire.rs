@@ -47,7 +47,7 @@ fn leads_as_documented() {
             channel: None,
             company_name: Some("Example BV".into()),
             company_size: Some("L250_U999".into()),
-            countries: vec!["NL".into(), "UK".into()],
+            countries: ["NL".into(), "UK".into()].into(),
             consented: at,
             last_modified: at,
             contact: Some(Box::new(Contact {
@@ -123,7 +123,7 @@ fn services_as_documented() {
             Service {
                 guid: guid("77777777-5555-4555-8555-555555555555"),
                 tenant: None,
-                short_name: String::new(),
+                short_name: Box::default(),
                 full_name: None,
                 license: Some(LicenseType::Other(17))
             },
@@ -131,7 +131,7 @@ fn services_as_documented() {
         .map(std::sync::Arc::new)
     );
     let v2 = services::services(include_bytes!("fixtures/services_v2.json"), &mut KnownEntries::default().begin()).unwrap();
-    assert_eq!((v2.items[0].short_name.as_str(), v2.items[0].full_name.as_deref()), ("Example_1", Some("Example BV")));
+    assert_eq!((&*v2.items[0].short_name, v2.items[0].full_name.as_deref()), ("Example_1", Some("Example BV")));
 }
 
 #[test]

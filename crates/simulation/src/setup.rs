@@ -308,8 +308,8 @@ pub fn service(number: u32, of_tenant: u8, name: &str) -> Service {
     Service {
         guid: guid(number),
         tenant: Some(tenant(of_tenant)),
-        short_name: name.to_owned(),
-        full_name: Some(full_name(0)),
+        short_name: name.into(),
+        full_name: Some(full_name(0).into()),
         license: Some(LicenseType::OcEssential),
     }
 }
@@ -335,7 +335,7 @@ pub fn lead(of_tenant: u8, status: MicrosoftStatus, consentless: bool, shows: Op
         channel: None,
         company_name: None,
         company_size: None,
-        countries: Vec::new(),
+        countries: Box::default(),
         consented: None,
         last_modified: None,
         contact: None,

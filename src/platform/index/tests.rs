@@ -30,7 +30,7 @@ pub(crate) fn lead(number: u8) -> Lead {
         channel: None,
         company_name: None,
         company_size: None,
-        countries: Vec::new(),
+        countries: Box::default(),
         consented: None,
         last_modified: None,
         contact: None,

@@ -57,7 +57,7 @@ pub fn lead() -> Lead {
         channel: None,
         company_name: Some("Contoso".into()),
         company_size: None,
-        countries: vec!["NL".into()],
+        countries: ["NL".into()].into(),
         consented: None,
         last_modified: None,
         contact: None,

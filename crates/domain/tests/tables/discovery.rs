@@ -19,9 +19,9 @@ fn each_rule_leaves_out_its_leads() {
         ("removed", status(MicrosoftStatus::Removed)),
         ("not active", status(MicrosoftStatus::NotActive)),
         ("pending", status(other())),
-        ("french", Lead { countries: vec!["FR".into()], ..lead() }),
-        ("lower case", Lead { countries: vec!["be".into(), "FR".into()], ..lead() }),
-        ("nowhere", Lead { countries: Vec::new(), ..lead() }),
+        ("french", Lead { countries: ["FR".into()].into(), ..lead() }),
+        ("lower case", Lead { countries: ["be".into(), "FR".into()].into(), ..lead() }),
+        ("nowhere", Lead { countries: Box::default(), ..lead() }),
         ("channel", Lead { channel: Some(1574), ..lead() }),
         ("channel 2", Lead { channel: Some(2), ..lead() }),
     ];

@@ -107,7 +107,7 @@ fn microsoft_statuses() {
         ("Not Active", MicrosoftStatus::NotActive, "Not Active"),
         ("notActive", MicrosoftStatus::NotActive, "Not Active"),
         ("Pending", MicrosoftStatus::Other("Pending".into()), "Pending"),
-        ("", MicrosoftStatus::Other(String::new()), ""),
+        ("", MicrosoftStatus::Other(Box::default()), ""),
     ];
     for (text, status, label) in table {
         assert_eq!(MicrosoftStatus::parse(text), status, "{text:?}");

@@ -71,8 +71,8 @@ pub fn lead(value: &Node<'_>, contact_details: bool) -> Result<Lead, &'static st
         consentless: json::boolean(value, "isDirectLead").unwrap_or(false),
         service: json::guid(value, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok()),
         channel: json::id(value, "ovocChannelId").or_else(|| json::id(value, "channelId")),
-        company_name: text(contact, "companyName", 300).map(Cow::into_owned),
-        company_size: text(contact, "companySize", 60).map(Cow::into_owned),
+        company_name: text(contact, "companyName", 300).map(Box::from),
+        company_size: text(contact, "companySize", 60).map(Box::from),
         countries: countries(value),
         consented: date(value, "consentedOn"),
         last_modified: date(value, "lastModifiedOn"),
@@ -80,7 +80,7 @@ pub fn lead(value: &Node<'_>, contact_details: bool) -> Result<Lead, &'static st
     })
 }
 
-fn countries(value: &Node<'_>) -> Vec<String> {
+fn countries(value: &Node<'_>) -> Box<[String]> {
     let all = field(value, "consentedCountries").and_then(Node::as_list);
     let texts = all
         .into_iter()
@@ -88,13 +88,10 @@ fn countries(value: &Node<'_>) -> Vec<String> {
         .filter_map(Node::as_str)
         .map(str::trim)
         .filter(|text| !text.is_empty());
-    let mut all: Vec<String> = texts
+    texts
         .take(300)
         .map(|text| crate::text::bounded(text, 60).into_owned())
-        .collect();
-    // Most leads have one country, and a list is kept for as long as the platform shows the same.
-    all.shrink_to_fit();
-    all
+        .collect()
 }
 
 fn date(value: &Node<'_>, name: &str) -> Option<oc_domain::time::Time> {

@@ -1,6 +1,5 @@
 //! Reads services (platform-facts.md 6.1) and numbers (6.6).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use foldhash::{HashSet, HashSetExt};
@@ -63,10 +62,10 @@ pub fn service(value: &Node<'_>) -> Result<Service, &'static str> {
         short_name: text(value, "CustomerShortName", 300)
             .or_else(|| text(value, "ShortName", 300))
             .unwrap_or_default()
-            .into_owned(),
+            .into(),
         full_name: text(value, "CustomerFullName", 300)
             .or_else(|| text(value, "FullName", 300))
-            .map(Cow::into_owned),
+            .map(Box::from),
         license: json::integer(value, "LicenseType").map(LicenseType::from_number),
     })
 }

@@ -17,10 +17,10 @@ fn shown(text: &str, most: usize) {
     assert!(!text.starts_with('<'), "{text:?}");
 }
 
-fn bounded(text: Option<&String>, most: usize) -> usize {
+fn bounded(text: Option<&str>, most: usize) -> usize {
     let length = text.map_or(0, |text| text.chars().count());
     assert!(length <= most, "over {most} characters: {text:?}");
-    text.map_or(0, String::len)
+    text.map_or(0, str::len)
 }
 
 /// The list of leads.
@@ -35,10 +35,10 @@ pub fn leads(body: &[u8]) {
         assert!(lead.service.as_ref().is_none_or(|guid| CustomerGuid::parse(&guid.to_string()).as_ref() == Ok(guid)));
         assert!(lead.channel.is_none_or(|channel| channel > 0));
         assert!([lead.consented, lead.last_modified].into_iter().flatten().all(|time| time.0 > 0), "the server's \"no date\" is none");
-        kept += bounded(lead.company_name.as_ref(), 4096) + bounded(lead.company_size.as_ref(), 4096);
+        kept += bounded(lead.company_name.as_deref(), 4096) + bounded(lead.company_size.as_deref(), 4096);
         kept += lead.countries.iter().map(|country| bounded(Some(country), 4096)).sum::<usize>();
         let contact = lead.contact.as_ref().unwrap();
-        kept += [&contact.full_name, &contact.email, &contact.phone_number].into_iter().map(|text| bounded(text.as_ref(), 4096)).sum::<usize>();
+        kept += [&contact.full_name, &contact.email, &contact.phone_number].into_iter().map(|text| bounded(text.as_deref(), 4096)).sum::<usize>();
     }
     assert!(kept <= GROWTH * body.len(), "{kept} bytes are kept of {}", body.len());
 }
@@ -54,7 +54,7 @@ pub fn services(body: &[u8]) {
     for service in &page.items {
         assert_eq!(CustomerGuid::parse(&service.guid.to_string()).as_ref(), Ok(&service.guid));
         assert!(service.tenant.as_ref().is_none_or(|tenant| TenantId::parse(&tenant.to_string()).as_ref() == Ok(tenant)));
-        kept += bounded(Some(&service.short_name), 300) + bounded(service.full_name.as_ref(), 300);
+        kept += bounded(Some(&service.short_name), 300) + bounded(service.full_name.as_deref(), 300);
     }
     assert!(kept <= GROWTH * body.len(), "{kept} bytes are kept of {}", body.len());
 }
@@ -107,7 +107,7 @@ pub fn fault(body: &[u8]) {
 pub fn lc_customer(body: &[u8]) {
     if let Ok(Some(customer)) = topology::lc_customer(body) {
         assert!(customer.id > 0 && customer.channel.is_none_or(|channel| channel > 0));
-        bounded(customer.name.as_ref(), 300);
+        bounded(customer.name.as_deref(), 300);
     }
 }
 
