@@ -207,3 +207,86 @@ impl Memory {
         self.young().remove(key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::record::{Intent, OperationId, OperationKind, Sent};
+
+    /// Memories of each part alone, and of all.
+    fn memories() -> Vec<PassMemory> {
+        let id = OperationId("an-operation".into());
+        let asked = Operation::of(&Intent {
+            kind: OperationKind::Create,
+            id: id.clone(),
+            start: Time(1),
+            tenant: None,
+            place: None,
+            sent: Sent::Maybe,
+        });
+        let guid = CustomerGuid::parse("55555555-5555-4555-8555-555555555555").unwrap();
+        let all = PassMemory {
+            failures: 1,
+            conflicts: 2,
+            held: 3,
+            generation: Some(4),
+            unsent: vec![id.clone()],
+            asked: Some(Box::new(asked)),
+            guid: Some(guid),
+            watched: Some((id, Time(5))),
+            waits_for_whole_lists: true,
+        };
+        let none = PassMemory::default;
+        vec![
+            PassMemory {
+                failures: 1,
+                ..none()
+            },
+            PassMemory {
+                asked: all.asked.clone(),
+                ..none()
+            },
+            PassMemory {
+                guid: all.guid,
+                ..none()
+            },
+            PassMemory {
+                asked: all.asked.clone(),
+                guid: all.guid,
+                watched: all.watched.clone(),
+                ..none()
+            },
+            all,
+        ]
+    }
+
+    #[test]
+    fn an_object_finds_what_its_last_pass_left_and_no_other_does() {
+        let uids = [
+            None,
+            Some("aaaaaaaa-0000-4000-8000-000000000001"),
+            Some("AAAAAAAA-0000-4000-8000-000000000001"),
+            Some("aaaaaaaa000040008000000000000001"),
+            Some("u1"),
+            Some(""),
+        ];
+        let (memory, key) = (Memory::default(), ObjectKey::lead("n", "a"));
+        for left in memories() {
+            for uid in uids {
+                memory.with_pass(&key, uid, |memory| *memory = left.clone());
+                assert_eq!(memory.of_pass(&key, uid), left, "{uid:?}");
+                assert_eq!(memory.waits_for_whole_lists(&key), left.waits_for_whole_lists);
+                let other = uids.into_iter().find(|other| *other != uid).unwrap();
+                let (record, waits) = (Arc::new(Record::default()), left.waits_for_outcome());
+                let reminded = |uid| !Arc::ptr_eq(&memory.reminded(&key, uid, Arc::clone(&record)), &record);
+                assert_eq!((reminded(uid), reminded(other)), (waits, false));
+                assert_eq!(
+                    memory.of_pass(&key, other),
+                    PassMemory::default(),
+                    "{uid:?}, {other:?}"
+                );
+                assert_eq!(memory.passes.lock().len(), 0, "nothing is kept of nothing");
+            }
+        }
+    }
+}

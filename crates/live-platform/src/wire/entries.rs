@@ -21,6 +21,9 @@ struct Digest {
     length: u32,
 }
 
+/// How many entries are fetched at a time.
+const AHEAD: usize = 64;
+
 /// The newest complete list of one kind.
 #[derive(Debug)]
 pub struct KnownEntries<T> {
@@ -151,6 +154,7 @@ impl<T> EntryReader<'_, T> {
     /// Returns the entry that should come next, and its length in bytes, if `rest` begins with it.
     pub fn next_in(&mut self, rest: &[u8]) -> Option<(Arc<T>, usize)> {
         self.skip_read_pages();
+        self.look_ahead();
         let (digest, entry) = self.at(self.next)?;
         let length = digest.length as usize;
         let (digest, entry) =
@@ -186,6 +190,17 @@ impl<T> EntryReader<'_, T> {
         };
         self.next = (at.0, at.1 + 1);
         self.at(at).map(|(_, entry)| Arc::clone(entry))
+    }
+
+    /// Lets the processor fetch the entries that come next, many at a time. A count that is raised waits for its own
+    /// entry alone, and of 100,000 that lie scattered in memory hardly one is in a cache: that was half of a list's time.
+    fn look_ahead(&self) {
+        let (page, at) = self.next;
+        if at.is_multiple_of(AHEAD) {
+            let entries = self.last.get(page).map(|page| &*page.entries).unwrap_or_default();
+            let counts = entries.iter().skip(at).take(AHEAD);
+            std::hint::black_box(counts.map(|(_, entry)| Arc::strong_count(entry)).sum::<usize>());
+        }
     }
 
     /// Lets the next page follow the last entry of the one before.
