@@ -144,7 +144,15 @@ impl<K: Storable> Table<K> {
         if self.unpacked.len() <= self.most.min(UNPACKED_AT_REST) {
             return;
         }
-        if let Some(at) = self.unpacked.iter().position(|name| **name == *place) {
+        let Some((name, _)) = self.objects.get_key_value(place) else {
+            return;
+        };
+        // The same text, since those that are unpacked are named by it.
+        if let Some(at) = self
+            .unpacked
+            .iter()
+            .position(|unpacked| Arc::ptr_eq(unpacked, name))
+        {
             let name = self.unpacked.swap_remove(at);
             self.pack(&name);
         }
