@@ -148,7 +148,7 @@ impl<'a, K: ReconciledResource> PassObject<'a, K> {
 mod tests {
     use super::*;
     use crate::controllers::handlers;
-    use crate::platform::index::ServiceIndex;
+    use crate::platform::index::{ListIndex, ServiceIndex};
     use crate::platform::inventory::Lists;
     use crate::runtime::leadership::Leadership;
     use http::{Request, Response};

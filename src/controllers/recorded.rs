@@ -297,7 +297,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::cluster::record;
-    use crate::platform::index::{LeadIndex, ServiceIndex};
+    use crate::platform::index::{LeadIndex, ListIndex, ServiceIndex};
 
     /// An empty list from the platform.
     fn nothing<T>() -> live_platform::Listed<T> {

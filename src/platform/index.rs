@@ -67,6 +67,21 @@ fn since<T>(known: Option<&Since<T>>, own: ListVersion, before: ListVersion) -> 
         .map(|since| &*since.differs)
 }
 
+/// A list, indexed.
+pub trait ListIndex: Sized {
+    /// What it lists.
+    type Entry;
+
+    /// Indexes a list.
+    fn new(listed: Listed<Arc<Self::Entry>>) -> Self;
+
+    /// Indexes the next list. Returns this index if that of the list would be the same.
+    fn followed_by(self: &Arc<Self>, listed: Listed<Arc<Self::Entry>>) -> Arc<Self>;
+
+    /// Returns what changed since an earlier list; everything, if there was none.
+    fn changed_since(&self, before: Option<&Self>) -> InventoryDiff;
+}
+
 /// All services of a platform.
 #[derive(Debug, Default)]
 pub struct ServiceIndex {
@@ -103,14 +118,14 @@ impl ServiceHashes<'_> {
     }
 }
 
-impl ServiceIndex {
-    /// Indexes a list.
-    pub fn new(listed: Listed<Arc<Service>>) -> Self {
+impl ListIndex for ServiceIndex {
+    type Entry = Service;
+
+    fn new(listed: Listed<Arc<Service>>) -> Self {
         Self::default().with(&Changes::between(&[], &listed.items), listed)
     }
 
-    /// Indexes the next list. Returns this index if that of the list would be the same.
-    pub fn followed_by(self: &Arc<Self>, listed: Listed<Arc<Service>>) -> Arc<Self> {
+    fn followed_by(self: &Arc<Self>, listed: Listed<Arc<Service>>) -> Arc<Self> {
         let changes = Changes::between(&self.services, &listed.items);
         if changes.are_none() && self.unreadable == listed.unreadable {
             return Arc::clone(self);
@@ -127,6 +142,43 @@ impl ServiceIndex {
         Arc::new(next)
     }
 
+    fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
+        let mut changed = InventoryDiff {
+            whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
+            ..InventoryDiff::default()
+        };
+        let none = Self::default();
+        let before = before.unwrap_or(&none);
+        let changes = if self.has_twins || before.has_twins {
+            // Which of two counts may change though both are in both lists.
+            Changes::all(&before.services, &self.services)
+        } else {
+            Changes::between(&before.services, &self.services)
+        };
+        let mut note = |service: &Service| {
+            changed.tenants.extend(service.tenant);
+            changed.names.insert(fold_case(&service.short_name));
+        };
+        let added = changes.added(&self.services);
+        for service in added.filter(|service| self.counts(service)) {
+            match before.with_guid(&service.guid) {
+                Some(old) if old == service => {}
+                Some(old) => {
+                    note(old);
+                    note(service);
+                }
+                None => note(service),
+            }
+        }
+        let gone = changes.gone(&before.services);
+        for old in gone.filter(|old| !self.has(&old.guid) && before.counts(old)) {
+            note(old);
+        }
+        changed
+    }
+}
+
+impl ServiceIndex {
     /// Tells this list from all others.
     pub fn version(&self) -> ListVersion {
         self.version
@@ -227,42 +279,6 @@ impl ServiceIndex {
     pub fn unreadable(&self) -> usize {
         self.unreadable
     }
-
-    /// Returns what changed since an earlier list; everything, if there was none.
-    pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
-        let mut changed = InventoryDiff {
-            whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
-            ..InventoryDiff::default()
-        };
-        let none = Self::default();
-        let before = before.unwrap_or(&none);
-        let changes = if self.has_twins || before.has_twins {
-            // Which of two counts may change though both are in both lists.
-            Changes::all(&before.services, &self.services)
-        } else {
-            Changes::between(&before.services, &self.services)
-        };
-        let mut note = |service: &Service| {
-            changed.tenants.extend(service.tenant);
-            changed.names.insert(fold_case(&service.short_name));
-        };
-        let added = changes.added(&self.services);
-        for service in added.filter(|service| self.counts(service)) {
-            match before.with_guid(&service.guid) {
-                Some(old) if old == service => {}
-                Some(old) => {
-                    note(old);
-                    note(service);
-                }
-                None => note(service),
-            }
-        }
-        let gone = changes.gone(&before.services);
-        for old in gone.filter(|old| !self.has(&old.guid) && before.counts(old)) {
-            note(old);
-        }
-        changed
-    }
 }
 
 /// Almost always one.
@@ -299,14 +315,14 @@ pub struct LeadIndex {
     in_pages: bool,
 }
 
-impl LeadIndex {
-    /// Indexes a list.
-    pub fn new(listed: Listed<Arc<Lead>>) -> Self {
+impl ListIndex for LeadIndex {
+    type Entry = Lead;
+
+    fn new(listed: Listed<Arc<Lead>>) -> Self {
         Self::default().with(&Changes::between(&[], &listed.items), listed)
     }
 
-    /// Indexes the next list. Returns this index if that of the list would be the same.
-    pub fn followed_by(self: &Arc<Self>, listed: Listed<Arc<Lead>>) -> Arc<Self> {
+    fn followed_by(self: &Arc<Self>, listed: Listed<Arc<Lead>>) -> Arc<Self> {
         let changes = Changes::between(&self.leads, &listed.items);
         let proves_the_same = self.unreadable == listed.unreadable && self.in_pages == in_pages(&listed);
         if changes.are_none() && proves_the_same {
@@ -324,6 +340,24 @@ impl LeadIndex {
         Arc::new(next)
     }
 
+    fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
+        let unreadable_before = before.map(Self::unreadable);
+        let none = Self::default();
+        let before = before.unwrap_or(&none);
+        let changes = Changes::between(&before.leads, &self.leads);
+        let gone = changes.gone(&before.leads);
+        let added = changes.added(&self.leads);
+        let perhaps: HashSet<TenantId> = gone.chain(added).map(|lead| lead.tenant).collect();
+        let changed = |tenant: &TenantId| before.of_tenant(tenant) != self.of_tenant(tenant);
+        InventoryDiff {
+            tenants: perhaps.into_iter().filter(changed).collect(),
+            whole_again: whole_again(unreadable_before, self.unreadable),
+            ..InventoryDiff::default()
+        }
+    }
+}
+
+impl LeadIndex {
     /// Tells this list from all others.
     pub fn version(&self) -> ListVersion {
         self.version
@@ -402,23 +436,6 @@ impl LeadIndex {
     /// Returns how many entries of the list could not be read.
     pub fn unreadable(&self) -> usize {
         self.unreadable
-    }
-
-    /// Returns what changed since an earlier list; everything, if there was none.
-    pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
-        let unreadable_before = before.map(Self::unreadable);
-        let none = Self::default();
-        let before = before.unwrap_or(&none);
-        let changes = Changes::between(&before.leads, &self.leads);
-        let gone = changes.gone(&before.leads);
-        let added = changes.added(&self.leads);
-        let perhaps: HashSet<TenantId> = gone.chain(added).map(|lead| lead.tenant).collect();
-        let changed = |tenant: &TenantId| before.of_tenant(tenant) != self.of_tenant(tenant);
-        InventoryDiff {
-            tenants: perhaps.into_iter().filter(changed).collect(),
-            whole_again: whole_again(unreadable_before, self.unreadable),
-            ..InventoryDiff::default()
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use live_platform::{ErrorKind, MaybeAbsent, SecretsSent};
+use live_platform::{ErrorKind, Listed, MaybeAbsent, SecretsSent};
 use oc_domain::capability::{Heard, KnownCapability};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{LeadsRead, LeadsView, Numbers, ServicesView};
@@ -20,7 +20,7 @@ use oc_domain::time::Time;
 use tokio::sync::Notify;
 
 use crate::platform::budget::{Budget, CallError};
-use crate::platform::index::{InventoryDiff, LeadIndex, ServiceIndex};
+use crate::platform::index::{InventoryDiff, LeadIndex, ListIndex, ServiceIndex};
 use crate::platform::list::SharedList;
 use crate::runtime::clock;
 
@@ -124,19 +124,9 @@ impl Inventory {
     /// # Errors
     /// If it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
-        let read = async || {
-            self.budget
-                .call_list(self.client.services())
-                .await
-                .map(|listed| match self.services.known() {
-                    Some(known) => known.followed_by(listed),
-                    None => Arc::new(ServiceIndex::new(listed)),
-                })
-                .map_err(|failed| failed.trouble())
-        };
-        let tell = |before: Option<&ServiceIndex>, now: &ServiceIndex| (self.tell)(now.changed_since(before));
-        self.unless_given_up(pin!(self.services.since(not_before, read, tell)))
-            .await
+        let read = async || self.next(&self.services, self.client.services()).await;
+        let read = self.services.since(not_before, read, self.tell());
+        self.unless_given_up(pin!(read)).await
     }
 
     /// Returns the list of leads from a read that started at or after `not_before`.
@@ -144,19 +134,27 @@ impl Inventory {
     /// # Errors
     /// If it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
-        let read = async || {
-            self.budget
-                .call_list(self.client.leads())
-                .await
-                .map(|listed| match self.leads.known() {
-                    Some(known) => known.followed_by(listed),
-                    None => Arc::new(LeadIndex::new(listed)),
-                })
-                .map_err(|failed| failed.trouble())
-        };
-        let tell = |before: Option<&LeadIndex>, now: &LeadIndex| (self.tell)(now.changed_since(before));
-        self.unless_given_up(pin!(self.leads.since(not_before, read, tell)))
-            .await
+        let read = async || self.next(&self.leads, self.client.leads()).await;
+        let read = self.leads.since(not_before, read, self.tell());
+        self.unless_given_up(pin!(read)).await
+    }
+
+    /// Reads and indexes a list.
+    async fn next<I: ListIndex>(
+        &self,
+        known: &SharedList<I>,
+        read: impl Future<Output = Result<Listed<Arc<I::Entry>>, live_platform::Error>>,
+    ) -> Result<Arc<I>, Trouble> {
+        let listed = self.budget.call_list(read).await;
+        let listed = listed.map_err(|failed| failed.trouble())?;
+        Ok(match known.known() {
+            Some(known) => known.followed_by(listed),
+            None => Arc::new(I::new(listed)),
+        })
+    }
+
+    fn tell<I: ListIndex>(&self) -> impl FnOnce(Option<&I>, &I) {
+        |before, now| (self.tell)(now.changed_since(before))
     }
 
     /// Reads the leads of one tenant separately. Returns them with the start time of the read.

@@ -7,7 +7,7 @@ use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::controllers::recorded::{ReadySaid, ready_said};
 use crate::platform::index::tests::{self as index, tenant};
-use crate::platform::index::{LeadIndex, ServiceIndex};
+use crate::platform::index::{LeadIndex, ListIndex, ServiceIndex};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 use kube::{Client, Config, Resource};
