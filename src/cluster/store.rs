@@ -43,6 +43,12 @@ pub enum StoreEvent<K> {
 /// and is unpacked and packed again several times if it finds no room.
 const UNPACKED: usize = 512;
 
+/// Of so many objects one more can be unpacked. With more of them, more are at work at once.
+const UNPACKED_ONE_OF: usize = 12;
+
+/// The most that can be unpacked: as many as there may be passes, and as many again between two passes.
+const MOST_UNPACKED: usize = 1024;
+
 /// With more than this many unpacked, one at rest is packed at once ([`Store::rests`]).
 const UNPACKED_AT_REST: usize = 64;
 
@@ -80,7 +86,7 @@ struct Table<K> {
     unpacked: Vec<QualifiedName>,
     /// The state of the draws among them.
     draws: u64,
-    /// How many of them there may be.
+    /// How many of them there may be, while there are few objects.
     most: usize,
     models: Models,
     stamps: u64,
@@ -118,7 +124,8 @@ impl<K: Storable> Table<K> {
 
     /// Packs objects until there are few enough that are not packed.
     fn pack_surplus(&mut self) {
-        while self.unpacked.len() > self.most {
+        let room = (self.objects.len() / UNPACKED_ONE_OF).min(MOST_UNPACKED);
+        while self.unpacked.len() > self.most.max(room) {
             let name = self.least_used();
             self.pack(&name);
         }
