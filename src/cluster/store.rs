@@ -43,8 +43,8 @@ pub enum StoreEvent<K> {
 /// and is unpacked and packed again several times if it finds no room.
 const UNPACKED: usize = 512;
 
-/// Of so many objects one more can be unpacked. With more of them, more are at work at once.
-const UNPACKED_ONE_OF: usize = 12;
+/// Of so many objects one can be unpacked, if that is more: with very many, more are at work at once.
+const UNPACKED_ONE_OF: usize = 64;
 
 /// The most that can be unpacked: as many as there may be passes, and as many again between two passes.
 const MOST_UNPACKED: usize = 1024;

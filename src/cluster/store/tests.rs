@@ -285,12 +285,12 @@ proptest! {
 
 #[test]
 fn those_that_are_looked_at_stay_unpacked() {
-    let store = Store::new(16);
+    let store = Store::new(4);
     for number in 0..100 {
         store.put(object(&format!("object-{number}"), "1", "u"));
         assert!(store.get("n", "object-0").is_some());
     }
-    assert_eq!(store.unpacked(), 16);
+    assert_eq!(store.unpacked(), 4);
     let is_unpacked = |name: &str| store.table.read().objects[name].object.is_some();
     assert!(is_unpacked("n/object-0") && is_unpacked("n/object-99") && !is_unpacked("n/object-50"));
     let place = qualified_name(&object("object-50", "1", "u"));
@@ -303,15 +303,15 @@ fn those_that_are_looked_at_stay_unpacked() {
 
 #[test]
 fn with_more_objects_more_can_be_unpacked() {
-    let store = Store::default();
+    let store = Store::new(1);
     let unpacked_of = |numbers: std::ops::Range<usize>| {
         for number in numbers {
             store.put(object(&format!("object-{number}"), "1", "u"));
         }
         store.unpacked()
     };
-    assert_eq!((unpacked_of(0..6000), unpacked_of(6000..7200)), (512, 600));
-    assert_eq!(unpacked_of(7200..13_000), 1024, "and no more");
+    assert_eq!((unpacked_of(0..100), unpacked_of(100..6400)), (1, 100));
+    assert_eq!(unpacked_of(6400..70_000), 1024, "and no more");
 }
 
 #[test]
