@@ -10,9 +10,9 @@ use oc_domain::memory::PassMemory;
 use oc_domain::names::CustomerGuid;
 use oc_domain::record::{Operation, Record};
 use oc_domain::time::Time;
-use uuid::Uuid;
 
 use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::packed::canonical_guid;
 use crate::runtime::clock;
 
 /// What is remembered of a platform's discovery.
@@ -71,16 +71,13 @@ impl Remembered {
 /// The uid of an object. Usual ones take less room than their text.
 #[derive(PartialEq, Eq)]
 enum Uid {
-    Guid(Uuid),
+    Guid(uuid::Uuid),
     Other(Box<str>),
 }
 
 impl Uid {
     fn of(text: &str) -> Self {
-        let guid = Uuid::try_parse(text).ok();
-        let canonical =
-            guid.filter(|guid| *guid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == *text);
-        canonical.map_or_else(|| Self::Other(text.into()), Self::Guid)
+        canonical_guid(text.as_bytes()).map_or_else(|| Self::Other(text.into()), Self::Guid)
     }
 }
 
