@@ -4,11 +4,12 @@ mod directory;
 mod topology;
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use oc_domain::model::{Lead, Service, Task};
 use oc_domain::names::{ChannelId, CustomerGuid, TaskId, TenantId};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, RequestSent};
@@ -17,11 +18,12 @@ use crate::paging::{Endless, Listed, Pager};
 use crate::requests::{self, CreateService};
 use crate::secrets::Secrets;
 use crate::settings::{ClientSettings, Credential, check_url};
-use crate::transport::{HttpCall, HttpResponse, Purpose, Reply, Transport, declined, unreadable};
+use crate::transport::{Body, HttpCall, HttpResponse, Purpose, Reply, Transport, declined, unreadable};
 use crate::wire;
-use crate::wire::entries::KnownEntries;
+use crate::wire::entries::{EntryReader, KnownEntries};
 use crate::wire::errors::Form;
-use crate::wire::json::Malformed;
+use crate::wire::in_order::Odd;
+use crate::wire::json::{ListKind, Malformed, Page};
 use oc_domain::requests::NewLead;
 
 /// A client of one Live Platform, for one identity. Cheap to clone: clones share connections, token and
@@ -105,23 +107,22 @@ impl Client {
     pub async fn leads(&self) -> Result<Listed<Arc<Lead>>, Error> {
         let mut entries = self.transport.leads.begin();
         let settings = &self.transport.settings;
-        let (size, contact_details) = (settings.page_size, settings.contact_details);
+        let (size, kind) = (settings.page_size, wire::leads::kind(settings.contact_details));
         let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Arc<Lead>| lead.id);
         while let Some(number) = pager.next() {
             let query = [("PageNumber", number.to_string()), ("PageSize", size.to_string())];
             let call = self.list(Endpoint::Leads, "api/v2/oc/lead", &query);
-            let answer = match self.transport.ask(&call).await {
-                Ok(answer) => answer,
+            let (status, page) = match self.page(&call, &mut entries, &kind).await {
+                Ok(read) => read,
                 Err(error) if pager.refused(error.status.filter(|_| error.sent == RequestSent::Answered)) => {
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            let page = wire::leads::leads(&answer.body, contact_details, &mut entries)
-                .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+            let each_once = entries.each_once(|lead, hasher| lead.id.hash(hasher));
             pager
-                .take(page)
-                .map_err(|Endless| endless(answer.status.as_u16()))?;
+                .take(page, each_once)
+                .map_err(|Endless| endless(status.as_u16()))?;
         }
         entries.complete();
         let (listed, first) = pager.done();
@@ -183,12 +184,45 @@ impl Client {
     /// [`ErrorKind::BadAnswer`] when it is not a list.
     pub async fn services(&self) -> Result<Listed<Arc<Service>>, Error> {
         let call = self.list(Endpoint::Services, "api/v3/customer", &[]);
-        let answer = self.transport.ask(&call).await?;
         let mut entries = self.transport.services.begin();
-        let page = wire::services::services(&answer.body, &mut entries)
-            .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+        let (_, page) = self.page(&call, &mut entries, &wire::services::KIND).await?;
+        let is_each_once = entries.each_once(|service, hasher| service.guid.hash(hasher));
         entries.complete();
-        Ok(Listed::of(page))
+        Ok(Listed::of(if is_each_once {
+            page
+        } else {
+            wire::services::each_once(page)
+        }))
+    }
+
+    /// Reads a page of a list while it comes. If that can't be done, it is asked for again and read when all of it is
+    /// there, and so is each list that comes later.
+    async fn page<T: Send + Sync>(
+        &self,
+        call: &HttpCall,
+        entries: &mut EntryReader<'_, T>,
+        kind: &ListKind<T>,
+    ) -> Result<(StatusCode, Page<Arc<T>>), Error> {
+        let mut kept = None;
+        if entries.come_in_order() {
+            let mut list = kind.begin(entries);
+            let answer = self.transport.ask_into(call, Some(&mut list)).await?;
+            match (answer.is, list.end()) {
+                (Body::Taken, Ok(page)) => return Ok((answer.status, page)),
+                (Body::Kept, _) => kept = Some(answer),
+                (Body::Taken, Err(Odd)) if !answer.body.is_empty() => kept = Some(answer),
+                (Body::Taken | Body::Odd, _) => {}
+            }
+        }
+        let answer = match kept {
+            Some(answer) => answer,
+            None => self.transport.ask(call).await?,
+        };
+        let page = kind
+            .read_whole(&answer.body, entries)
+            .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+        entries.came_odd();
+        Ok((answer.status, page))
     }
 
     /// Requests a service: POST `/api/v3/customer` (platform-facts.md 3.3). Sent once, and repeated only

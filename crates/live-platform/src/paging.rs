@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use foldhash::{HashSet, HashSetExt};
+use foldhash::HashSet;
 
 use crate::wire::json::Page;
 
@@ -58,7 +58,8 @@ pub(crate) enum FirstPage {
 pub(crate) struct Pager<T, K> {
     size: usize,
     key: fn(&T) -> K,
-    seen: HashSet<K>,
+    /// The keys of what is listed; `None` while each page brought only new ones.
+    seen: Option<HashSet<K>>,
     listed: Listed<T>,
     next: Option<u32>,
     first: FirstPage,
@@ -79,7 +80,7 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         Self {
             size: usize::try_from(size).unwrap_or(usize::MAX),
             key,
-            seen: HashSet::new(),
+            seen: None,
             listed,
             next: Some(1),
             first,
@@ -91,15 +92,17 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         self.next
     }
 
-    /// Takes the requested page.
-    pub(crate) fn take(&mut self, page: Page<T>) -> Result<(), Endless> {
+    /// Takes the requested page. `each_once` says that each element of it and of all pages before came once.
+    pub(crate) fn take(&mut self, page: Page<T>, each_once: bool) -> Result<(), Endless> {
         let Some(number) = self.next else { return Ok(()) };
         self.listed.pages += 1;
         let known = self.listed.items.len();
-        for item in page.items {
-            if self.seen.insert((self.key)(&item)) {
-                self.listed.items.push(item);
-            }
+        if each_once && self.seen.is_none() {
+            self.listed.items.extend(page.items);
+        } else {
+            let (key, items) = (self.key, &mut self.listed.items);
+            let seen = self.seen.get_or_insert_with(|| items.iter().map(key).collect());
+            items.extend(page.items.into_iter().filter(|item| seen.insert(key(item))));
         }
         let new = self.listed.items.len() > known;
         if new || known == 0 {
@@ -168,17 +171,32 @@ mod tests {
         }
     }
 
-    /// Lists all that a server has. Returns how much was listed, the pages requested, and what was found out.
+    /// Lists all that a server has. Returns how much was listed, the pages requested, and what was found out: the same
+    /// whether it is proven that elements came once, or not.
     fn ask(
         size: u32,
         first: FirstPage,
         server: impl Fn(u32, u32) -> Page<u32>,
     ) -> (Result<usize, Endless>, Vec<u32>, FirstPage) {
+        let asked = ask_if(true, size, first, &server);
+        assert_eq!(ask_if(false, size, first, &server), asked);
+        asked
+    }
+
+    fn ask_if(
+        is_proven: bool,
+        size: u32,
+        first: FirstPage,
+        server: impl Fn(u32, u32) -> Page<u32>,
+    ) -> (Result<usize, Endless>, Vec<u32>, FirstPage) {
+        let (mut seen, mut each_once) = (HashSet::default(), is_proven);
         let mut pager = Pager::new(size, first, |n: &u32| *n);
         let mut asked = Vec::new();
         while let Some(number) = pager.next() {
             asked.push(number);
-            if pager.take(server(number, size)).is_err() {
+            let page = server(number, size);
+            each_once &= page.items.iter().all(|item| seen.insert(*item));
+            if pager.take(page, each_once).is_err() {
                 return (Err(Endless), asked, first);
             }
         }
@@ -264,11 +282,11 @@ mod tests {
             (Ok(5), vec![1, 2, 0], FirstPage::One)
         );
         let mut pager = Pager::new(3, FirstPage::Zero, |n: &u32| *n);
-        pager.take(page(0..2)).unwrap();
+        pager.take(page(0..2), false).unwrap();
         assert!(!pager.refused(Some(500)), "it is known to be there");
         let mut pager = Pager::new(3, FirstPage::Unknown, |n: &u32| *n);
         assert!(!pager.refused(Some(400)), "page 1 must be there");
-        pager.take(page(0..2)).unwrap();
+        pager.take(page(0..2), false).unwrap();
         assert!(
             !pager.refused(Some(503)) && !pager.refused(None),
             "no reason to lack a page"
@@ -289,12 +307,15 @@ mod tests {
         let mut pager = Pager::new(2, FirstPage::Unknown, |n: &u32| *n);
         while pager.next().is_some() {
             pager
-                .take(Page {
-                    items: vec![1],
-                    elements: 2,
-                    unreadable: 1,
-                    why: Some("w"),
-                })
+                .take(
+                    Page {
+                        items: vec![1],
+                        elements: 2,
+                        unreadable: 1,
+                        why: Some("w"),
+                    },
+                    false,
+                )
                 .unwrap();
         }
         assert_eq!(

@@ -28,6 +28,7 @@ use crate::token::{Fresh, Token, Tokens};
 use crate::wire;
 use crate::wire::entries::KnownEntries;
 use crate::wire::errors::Form;
+use crate::wire::in_order::InOrder;
 use crate::wire::json::Malformed;
 
 use failures::{broken, late, lost, refusal, token_refusal, too_large};
@@ -40,6 +41,9 @@ use task_secrets::TaskSecrets;
 const SMALL: usize = 1 << 20;
 /// The size limit of an answer that is not a success. The rest is not read.
 const FAULT: usize = 64 << 10;
+/// How much of a body is kept that a sink takes. If that is all, and the sink can't read it, the call need not be made
+/// again.
+const KEPT: usize = 64 << 10;
 /// How many times a GET is attempted when the connection fails.
 const TRIES: u32 = 3;
 /// The longest `Retry-After` that is honoured, in seconds. A value of a day, sent by mistake or by a
@@ -61,10 +65,41 @@ pub(crate) struct HttpCall {
     pub(crate) secrets: Secrets,
 }
 
+/// Takes the body of a successful answer while it comes.
+pub(crate) trait BodySink: Send {
+    /// An answer begins. What was taken of an earlier one is void.
+    fn begin(&mut self);
+
+    /// Takes the next bytes. Returns `false` if they can't be read while they come.
+    fn take(&mut self, bytes: &[u8]) -> bool;
+}
+
+impl<T: Send + Sync> BodySink for InOrder<'_, '_, T> {
+    fn begin(&mut self) {
+        self.restart();
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> bool {
+        InOrder::take(self, bytes).is_ok()
+    }
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// It is in the answer.
+    Kept,
+    /// The sink has all of it. In the answer it is only if it is short.
+    Taken,
+    /// The sink could not read on. The rest was not read.
+    Odd,
+}
+
 /// A complete answer with any status.
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
+    pub(crate) is: Body,
     page: bool,
     retry_after: Option<Duration>,
 }
@@ -134,9 +169,18 @@ impl Transport {
 
     /// Makes the call. An answer with status 2xx that is not a web page is a success, anything else an error.
     pub(crate) async fn ask(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
+        self.ask_into(call, None).await
+    }
+
+    /// Makes the call like [`Transport::ask`], and gives its body to a sink, if there is one.
+    pub(crate) async fn ask_into(
+        &self,
+        call: &HttpCall,
+        sink: Option<&mut dyn BodySink>,
+    ) -> Result<HttpResponse, Error> {
         // Callers hand a call's future from one to the next, each with room for it. Boxed, it costs them a
         // pointer, and its space only while the call runs.
-        let answer = Box::pin(self.perform(call)).await?;
+        let answer = Box::pin(self.perform(call, sink)).await?;
         if answer.status.is_success() && !answer.page {
             Ok(answer)
         } else {
@@ -146,7 +190,7 @@ impl Transport {
 
     /// Makes a call whose refusal can be an answer too: nothing has this id, or the call does not exist.
     pub(crate) async fn ask_raw(&self, call: &HttpCall) -> Result<Reply, Error> {
-        let answer = Box::pin(self.perform(call)).await?;
+        let answer = Box::pin(self.perform(call, None)).await?;
         if answer.status.is_success() && !answer.page {
             return Ok(Reply::Success(answer));
         }
@@ -159,7 +203,11 @@ impl Transport {
     }
 
     /// Makes the call with a token, and repeats it where that is allowed.
-    async fn perform(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
+    async fn perform(
+        &self,
+        call: &HttpCall,
+        mut sink: Option<&mut dyn BodySink>,
+    ) -> Result<HttpResponse, Error> {
         let until = Instant::now() + self.settings.deadline;
         let mut tries = 1;
         let mut renewed = false;
@@ -169,7 +217,8 @@ impl Transport {
             } else {
                 None
             };
-            match self.exchange(call, token.as_ref(), until).await {
+            let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn BodySink);
+            match self.exchange(call, token.as_ref(), until, sink).await {
                 Ok(answer) if answer.status == StatusCode::UNAUTHORIZED && !renewed => match token {
                     Some(token) => {
                         self.tokens.refused(&token);
@@ -213,7 +262,7 @@ impl Transport {
             secrets: Secrets::new([secret]),
         };
         let answer = self
-            .exchange(&call, None, Instant::now() + self.settings.deadline)
+            .exchange(&call, None, Instant::now() + self.settings.deadline, None)
             .await
             .map_err(|broken| broken.error.never_sent())?;
         if !answer.status.is_success() || answer.page {
@@ -243,10 +292,16 @@ impl Transport {
         call: &HttpCall,
         token: Option<&Token>,
         until: Instant,
+        sink: Option<&mut dyn BodySink>,
     ) -> Result<HttpResponse, Broken> {
         let start = Instant::now();
         let span = tracing::trace_span!(target: "operatorconnect::trace", "platform call", otel.name = call.endpoint.label(), otel.kind = "client", outcome = tracing::field::Empty);
-        let result = match timeout_at(until, self.send_and_read(call, token).instrument(span.clone())).await {
+        let result = match timeout_at(
+            until,
+            self.send_and_read(call, token, sink).instrument(span.clone()),
+        )
+        .await
+        {
             Ok(result) => result,
             Err(_) => Err((
                 CallOutcome::TimedOut,
@@ -273,6 +328,7 @@ impl Transport {
         &self,
         call: &HttpCall,
         token: Option<&Token>,
+        sink: Option<&mut dyn BodySink>,
     ) -> Result<HttpResponse, (CallOutcome, Broken)> {
         let mut response = self
             .request(call, token)
@@ -288,11 +344,13 @@ impl Transport {
         } else {
             FAULT
         };
-        let body = read_body(call.endpoint, &mut response, limit).await?;
+        let sink = sink.filter(|_| status.is_success() && !html);
+        let (body, is) = read_body(call.endpoint, &mut response, limit, sink).await?;
         let page = html || wire::is_page(&body);
         Ok(HttpResponse {
             status,
             body,
+            is,
             page,
             retry_after,
         })
@@ -332,24 +390,25 @@ struct Broken {
     again: bool,
 }
 
-/// Reads a body up to its limit. For an answer that is not a success, a body that is too long or cut off is
-/// not an error.
+/// Reads a body up to its limit, into the sink if there is one that can read it. For an answer that is not
+/// a success, a body that is too long or cut off is not an error.
 async fn read_body(
     endpoint: Endpoint,
     response: &mut reqwest::Response,
     limit: usize,
-) -> Result<Vec<u8>, (CallOutcome, Broken)> {
+    mut sink: Option<&mut dyn BodySink>,
+) -> Result<(Vec<u8>, Body), (CallOutcome, Broken)> {
     let status = response.status();
-    if status.is_success()
-        && response
-            .content_length()
-            .is_some_and(|length| length > limit as u64)
-    {
-        return Err(too_large(endpoint, status, limit));
-    }
     // Room for all of it, if the server says how much that is.
     let length = response.content_length().unwrap_or_default();
-    let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or_default().min(limit));
+    if status.is_success() && length > limit as u64 {
+        return Err(too_large(endpoint, status, limit));
+    }
+    let room = usize::try_from(length).unwrap_or_default().min(limit);
+    let (mut body, mut taken) = (Vec::new(), 0);
+    if let Some(sink) = &mut sink {
+        sink.begin();
+    }
     loop {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
@@ -358,15 +417,36 @@ async fn read_body(
             // The status says enough.
             Err(_) => break,
         };
-        if body.len() + chunk.len() > limit {
+        if taken.max(body.len()) + chunk.len() > limit {
             if status.is_success() {
                 return Err(too_large(endpoint, status, limit));
             }
             break;
         }
+        if let Some(open) = &mut sink {
+            if open.take(&chunk) {
+                taken += chunk.len();
+                if taken <= KEPT {
+                    body.extend_from_slice(&chunk);
+                } else {
+                    body = Vec::new();
+                }
+                continue;
+            }
+            if taken > KEPT {
+                return Ok((body, Body::Odd));
+            }
+            sink = None;
+        }
+        body.reserve(room.saturating_sub(body.len()));
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    let is = if sink.is_some() && taken > 0 {
+        Body::Taken
+    } else {
+        Body::Kept
+    };
+    Ok((body, is))
 }
 
 /// Encodes the form of the token request (platform-facts.md 1.1).

@@ -159,6 +159,54 @@ async fn an_entry_that_comes_again_is_not_parsed_again() {
     assert_eq!(same(&kept), 2, "{leads:?}");
 }
 
+/// A list that is too long to be kept, with an odd entry at its end: it is asked for once more, and from then on read
+/// when all of it is there. No part of it is counted twice.
+#[tokio::test]
+async fn a_long_list_with_an_odd_end_is_asked_for_again_once() {
+    let entry = |number: u32| format!(r#"{{"UmpCustomerGuid":"{number:08x}-1111-4111-8111-111111111111","FullName":"{}"}}"#, "x".repeat(100));
+    let list = move |numbers: std::ops::Range<u32>| numbers.map(entry).collect::<Vec<_>>().join(",");
+    let server = Server::start(move |_, before| match before {
+        0 => json(200, &format!("[{}]", list(0..1000))),
+        1..4 => json(200, &format!("[{},null]", list(1..1001))),
+        _ => json(200, &format!("[{}, {{", list(0..1000))),
+    })
+    .await;
+    let client = server.client();
+    for (unreadable, calls) in [(0, 1), (1, 3), (1, 4)] {
+        let listed = client.services().await.unwrap();
+        assert_eq!((listed.items.len(), listed.unreadable), (1000, unreadable));
+        assert_eq!(server.calls().len(), calls);
+    }
+    let error = client.services().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::BadAnswer);
+    is_clean(&error);
+}
+
+/// Each call is read in a few bytes at a time, as slow networks bring them, and the first time breaks off.
+#[tokio::test]
+async fn a_list_that_broke_off_is_read_anew() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let lists = AtomicUsize::new(0);
+    let entry = |number: u32| format!(r#"{{"UmpCustomerGuid":"{number:08x}-1111-4111-8111-111111111111"}}"#);
+    let server = Server::start(move |_, _| {
+        let breaks_off = lists.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+        let body = format!("[{}]", (0..100).map(entry).collect::<Vec<_>>().join(", "));
+        let mut parts: Vec<std::io::Result<Vec<u8>>> = body.as_bytes().chunks(7).map(|bytes| Ok(bytes.to_vec())).collect();
+        if breaks_off {
+            parts.truncate(parts.len() / 2);
+            parts.push(Err(std::io::Error::other("broken")));
+        }
+        answer(200, "application/json", axum::body::Body::from_stream(futures::stream::iter(parts)))
+    })
+    .await;
+    let client = server.client();
+    for calls in [2, 4] {
+        let listed = client.services().await.unwrap();
+        assert_eq!((listed.items.len(), listed.unreadable), (100, 0));
+        assert_eq!(server.calls().len(), calls);
+    }
+}
+
 #[tokio::test]
 async fn a_create_as_printed() {
     let server = Server::start(|_, _| json(200, r#"{"jobId":"wst_1"}"#)).await;

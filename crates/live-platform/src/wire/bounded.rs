@@ -55,38 +55,6 @@ impl<'de, T> Visitor<'de> for Elements<'_, '_, T> {
 }
 
 impl<T> Elements<'_, '_, T> {
-    /// Reads a list of objects most of which come as in the last list: it looks at their bytes once, to hash them.
-    /// Returns `None` for everything else, and for all faults: the reader above knows what to say about them.
-    pub(super) fn in_order(&mut self, body: &[u8]) -> Option<()> {
-        let mut rest = after_blanks(after_blanks(body).strip_prefix(b"[")?);
-        if let Some(end) = rest.strip_prefix(b"]") {
-            return after_blanks(end).is_empty().then_some(());
-        }
-        loop {
-            let length = match self.entries.next_in(rest) {
-                Some((item, length)) => {
-                    self.item(item);
-                    length
-                }
-                None => self.new_object(rest)?,
-            };
-            rest = after_blanks(rest.get(length..)?);
-            match rest.split_first()? {
-                (b',', next) => rest = after_blanks(next),
-                (b']', end) => return after_blanks(end).is_empty().then_some(()),
-                _ => return None,
-            }
-        }
-    }
-
-    /// Reads the object that `rest` begins with, and returns its length.
-    fn new_object(&mut self, rest: &[u8]) -> Option<usize> {
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<&RawValue>();
-        let raw = values.next()?.ok()?.get();
-        self.object(raw.starts_with('{').then_some(raw)?).ok()?;
-        Some(values.byte_offset())
-    }
-
     fn item(&mut self, item: Arc<T>) {
         self.page.elements += 1;
         self.page.items.push(item);
@@ -123,7 +91,7 @@ impl<T> Elements<'_, '_, T> {
         })
     }
 
-    fn object(&mut self, raw: &str) -> Result<(), Malformed> {
+    pub(super) fn object(&mut self, raw: &str) -> Result<(), Malformed> {
         let (wanted, read) = (self.wanted, &mut *self.read);
         let entry = self.entries.entry(raw, |raw| {
             let kept = Fields(wanted)
@@ -144,12 +112,6 @@ impl<T> Elements<'_, '_, T> {
         self.page.unreadable += 1;
         self.page.why.get_or_insert(why);
     }
-}
-
-/// What follows the blanks of JSON.
-fn after_blanks(body: &[u8]) -> &[u8] {
-    let blanks = body.iter().take_while(|byte| b" \t\r\n".contains(byte)).count();
-    body.get(blanks..).unwrap_or_default()
 }
 
 enum EntryFault {

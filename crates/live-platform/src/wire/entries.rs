@@ -2,10 +2,12 @@
 //! again.
 
 use std::cell::OnceCell;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use foldhash::HashMap;
+use foldhash::fast::RandomState as RandomHashes;
+use foldhash::{HashMap, HashSet};
 use parking_lot::Mutex;
 use siphasher::sip128::SipHasher13;
 
@@ -24,14 +26,27 @@ struct Digest {
 /// How many entries are fetched at a time.
 const AHEAD: usize = 64;
 
+/// Of so many entries of the last list one may be parsed again before the rest is looked for all over it. Most that are
+/// not where they should be are new or changed; the table that finds them costs as much as many of them.
+const PARSED_AGAIN: usize = 64;
+
 /// The newest complete list of one kind.
 #[derive(Debug)]
 pub struct KnownEntries<T> {
     hasher: SipHasher13,
-    list: Mutex<Arc<KnownList<T>>>,
+    newest: Mutex<Newest<T>>,
+    /// Whether the platform's lists can't be read while they come.
+    odd: AtomicBool,
 }
 
 type KnownList<T> = Vec<Arc<KnownPage<T>>>;
+
+#[derive(Debug)]
+struct Newest<T> {
+    list: Arc<KnownList<T>>,
+    /// Hashes of the keys of its entries, if each came once, and no other list is being read.
+    keys: Option<HashSet<u64>>,
+}
 
 #[derive(Debug)]
 struct KnownPage<T> {
@@ -59,7 +74,11 @@ impl<T> Default for KnownEntries<T> {
         let random = || RandomState::new().hash_one(());
         Self {
             hasher: SipHasher13::new_with_keys(random(), random()),
-            list: Mutex::default(),
+            newest: Mutex::new(Newest {
+                list: Arc::default(),
+                keys: Some(HashSet::default()),
+            }),
+            odd: AtomicBool::new(false),
         }
     }
 }
@@ -67,16 +86,49 @@ impl<T> Default for KnownEntries<T> {
 impl<T> KnownEntries<T> {
     /// Begins to read a list.
     pub fn begin(&self) -> EntryReader<'_, T> {
+        let (last, keys) = {
+            let mut newest = self.newest.lock();
+            (Arc::clone(&newest.list), newest.keys.take())
+        };
+        let entries: usize = last.iter().map(|page| page.entries.len()).sum();
         EntryReader {
             known: self,
-            last: Arc::clone(&self.list.lock()),
+            last,
+            parsed_again: entries / PARSED_AGAIN,
             now: Vec::new(),
             entries: Vec::new(),
-            next: (0, 0),
+            at: Position::default(),
+            begun_at: Position::default(),
+            missed: 0,
+            added: Vec::new(),
+            gone: Vec::new(),
+            keys,
+            key: None,
             places: OnceCell::new(),
         }
     }
 }
+
+/// The page and entry of a list.
+type Place = (usize, usize);
+
+/// Hashes what tells an entry from all others.
+type Key<T> = fn(&T, &mut SipHasher13);
+
+/// How far a list was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    /// The place in the last list of the entry that should come next, if little has changed.
+    next: Place,
+    /// How many were added, and how many are gone.
+    added: usize,
+    gone: usize,
+    /// Whether an entry came out of its turn.
+    jumped: bool,
+}
+
+/// How many entries of the last list are looked at for one that is not next.
+const NEAR: usize = 256;
 
 /// Reads the pages and entries of one list.
 pub struct EntryReader<'a, T> {
@@ -85,10 +137,21 @@ pub struct EntryReader<'a, T> {
     now: KnownList<T>,
     /// The entries of the page that is being read.
     entries: Vec<(Digest, Arc<T>)>,
-    /// The page and entry of the last list that should come next, if little has changed.
-    next: (usize, usize),
-    /// Where each entry of the last list is. Made when one comes that was not next.
-    places: OnceCell<HashMap<Digest, (usize, usize)>>,
+    at: Position,
+    /// What it was when the page began.
+    begun_at: Position,
+    /// How many entries have come that are not in the last list, since the last one that is.
+    missed: usize,
+    /// The entries that are not in the last list, and the places in the last list of those that are not in this one.
+    added: Vec<Arc<T>>,
+    gone: Vec<Place>,
+    /// Hashes of the keys of what the last list has, with what has come and gone since, unless that is unknown.
+    keys: Option<HashSet<u64>>,
+    key: Option<Key<T>>,
+    /// How many that are not next may still be parsed again, though they may be in the last list.
+    parsed_again: usize,
+    /// Where each entry of the last list is. Made when too many have come that were not next.
+    places: OnceCell<HashMap<Digest, Place>>,
 }
 
 impl<T> EntryReader<'_, T> {
@@ -105,14 +168,16 @@ impl<T> EntryReader<'_, T> {
         let body = Some(self.digest(body));
         let is_same = |known: &Arc<KnownPage<T>>| known.body == body;
         let in_last = self.last.iter().enumerate().find(|(_, known)| is_same(known));
-        if let Some((at, _)) = in_last {
-            self.next = (at + 1, 0);
+        let in_last = in_last.map(|(at, known)| (at, Arc::clone(known)));
+        if let Some((at, known)) = in_last {
+            self.skip_read_pages();
+            self.at.jumped |= self.at.next != (at, 0);
+            self.at.next = (at + 1, 0);
+            self.now.push(Arc::clone(&known));
+            return Ok(known.page());
         }
-        let known = in_last.map(|(_, known)| known);
-        if let Some(known) = known
-            .or_else(|| self.now.iter().find(|known| is_same(known)))
-            .cloned()
-        {
+        if let Some(known) = self.now.iter().find(|known| is_same(known)).cloned() {
+            self.at.jumped = true;
             self.now.push(Arc::clone(&known));
             return Ok(known.page());
         }
@@ -121,24 +186,35 @@ impl<T> EntryReader<'_, T> {
         Ok(page)
     }
 
-    /// Returns the page if `read` can read it entry by entry. Otherwise nothing of it is kept.
-    pub fn page_in_order(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Option<Page<Arc<T>>>,
-    ) -> Option<Page<Arc<T>>> {
-        let begun_at = self.next;
-        self.begin_page();
-        let page = read(self);
-        match &page {
-            Some(page) => self.keep(None, page),
-            None => self.next = begun_at,
-        }
-        page
-    }
-
-    /// Begins a page, anew if its reading failed halfway.
+    /// Begins a page that is read entry by entry.
     pub fn begin_page(&mut self) {
         self.entries.clear();
+        (self.at.added, self.at.gone) = (self.added.len(), self.gone.len());
+        self.begun_at = self.at;
+    }
+
+    /// Begins the same page again, whose reading failed halfway.
+    pub fn restart_page(&mut self) {
+        self.entries.clear();
+        self.at = self.begun_at;
+        self.added.truncate(self.at.added);
+        self.gone.truncate(self.at.gone);
+        self.missed = 0;
+    }
+
+    /// Keeps a page that was read entry by entry.
+    pub fn keep_page(&mut self, page: &Page<Arc<T>>) {
+        self.keep(None, page);
+    }
+
+    /// Whether lists of this kind can be read while they come, as far as known.
+    pub fn come_in_order(&self) -> bool {
+        !self.known.odd.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one could be read only when all of it was there.
+    pub fn came_odd(&self) {
+        self.known.odd.store(true, Ordering::Relaxed);
     }
 
     fn keep(&mut self, body: Option<Digest>, page: &Page<Arc<T>>) {
@@ -155,16 +231,24 @@ impl<T> EntryReader<'_, T> {
     pub fn next_in(&mut self, rest: &[u8]) -> Option<(Arc<T>, usize)> {
         self.skip_read_pages();
         self.look_ahead();
-        let (digest, entry) = self.at(self.next)?;
+        let (digest, entry) = self.entry_at(self.at.next)?;
         let length = digest.length as usize;
         let (digest, entry) =
             (self.digest(rest.get(..length)?) == *digest).then(|| (*digest, Arc::clone(entry)))?;
-        self.next.1 += 1;
+        self.at.next.1 += 1;
+        self.missed = 0;
         self.entries.push((digest, Arc::clone(&entry)));
         Some((entry, length))
     }
 
-    /// Returns the entry with these bytes: that of the last list, or a new one. What can't be read is not kept.
+    /// The length in bytes of the entry that should come next; 0 if none should.
+    pub fn next_length(&self) -> usize {
+        self.entry_at(self.at.next)
+            .map_or(0, |(digest, _)| digest.length as usize)
+    }
+
+    /// Returns the entry with these bytes: that of the last list, if it is where it was or most others are, or a new one.
+    /// What can't be read is not kept.
     ///
     /// # Errors
     /// Those of `read`.
@@ -172,7 +256,12 @@ impl<T> EntryReader<'_, T> {
         let digest = self.digest(raw.as_bytes());
         let entry = match self.known(&digest) {
             Some(entry) => entry,
-            None => Arc::new(read(raw)?),
+            None => {
+                let new = Arc::new(read(raw)?);
+                self.missed += 1;
+                self.added.push(Arc::clone(&new));
+                new
+            }
         };
         self.entries.push((digest, Arc::clone(&entry)));
         Ok(entry)
@@ -180,22 +269,104 @@ impl<T> EntryReader<'_, T> {
 
     fn known(&mut self, digest: &Digest) -> Option<Arc<T>> {
         self.skip_read_pages();
-        let is_at = |place| self.at(place).is_some_and(|(known, _)| known == digest);
-        // After the one that should come next: if that one is gone, or has changed and was just read anew.
-        let after = (self.next.0, self.next.1 + 1);
-        let near = [self.next, after].into_iter().find(|place| is_at(*place));
+        let is_at = |place: &Place| self.entry_at(*place).is_some_and(|(known, _)| known == digest);
+        // After those that should have come: if they are gone, or have changed and were just read anew.
+        let near = self
+            .places_from(self.at.next)
+            .take(NEAR.min(self.missed + 2))
+            .find(is_at);
         let at = match near {
-            Some(at) => at,
-            None => *self.places.get_or_init(|| places(&self.last)).get(digest)?,
+            Some(at) => {
+                let skipped = self
+                    .places_from(self.at.next)
+                    .take_while(|place| *place != at)
+                    .collect::<Vec<_>>();
+                self.gone.extend(skipped);
+                at
+            }
+            None if self.parsed_again > 0 => {
+                self.parsed_again -= 1;
+                return None;
+            }
+            None => {
+                let at = *self.places.get_or_init(|| places(&self.last)).get(digest)?;
+                self.at.jumped = true;
+                at
+            }
         };
-        self.next = (at.0, at.1 + 1);
-        self.at(at).map(|(_, entry)| Arc::clone(entry))
+        self.at.next = (at.0, at.1 + 1);
+        self.missed = 0;
+        self.entry_at(at).map(|(_, entry)| Arc::clone(entry))
+    }
+
+    /// The places of the last list from one on.
+    fn places_from(&self, (page, at): Place) -> impl Iterator<Item = Place> {
+        let pages = self.last.iter().enumerate().skip(page);
+        pages.flat_map(move |(number, known)| {
+            let from = if number == page { at } else { 0 };
+            (from..known.entries.len()).map(move |at| (number, at))
+        })
+    }
+
+    /// Whether each entry until now has another key than all others: if the last list was so, only what has come or gone
+    /// is looked at. `false` can also mean that it is not known. Call this after each page.
+    pub fn each_once(&mut self, key: Key<T>) -> bool {
+        self.key = Some(key);
+        let jumped = self.at.jumped;
+        let Some(mut keys) = self.keys.take().filter(|_| !jumped) else {
+            return false;
+        };
+        self.skip_changed(key);
+        for place in std::mem::take(&mut self.gone) {
+            if let Some((_, entry)) = self.entry_at(place) {
+                keys.remove(&self.hash(key, entry));
+            }
+        }
+        let added = std::mem::take(&mut self.added);
+        if !added.iter().all(|entry| keys.insert(self.hash(key, entry))) {
+            return false;
+        }
+        self.keys = Some(keys);
+        true
+    }
+
+    /// At the end of a page no entry has come that shows where those before it were. One that has the key of an entry that
+    /// should have come is in its place.
+    fn skip_changed(&mut self, key: Key<T>) {
+        let missing: Vec<Place> = self.places_from(self.at.next).take(self.missed).collect();
+        let came = self.added.iter().rev().take(self.missed);
+        let came: HashSet<u64> = came.map(|entry| self.hash(key, entry)).collect();
+        let has_changed = |place: &Place| {
+            self.entry_at(*place)
+                .is_some_and(|(_, entry)| came.contains(&self.hash(key, entry)))
+        };
+        if let Some(last) = missing.iter().rposition(has_changed) {
+            let (page, at) = missing[last];
+            self.at.next = (page, at + 1);
+            self.gone.extend_from_slice(&missing[..=last]);
+            self.missed = 0;
+        }
+    }
+
+    /// The hashes of the keys of all entries, if each is there once.
+    fn all_keys(&self, key: Key<T>) -> Option<HashSet<u64>> {
+        let entries = || self.now.iter().flat_map(|page| &page.entries);
+        let mut keys = HashSet::with_capacity_and_hasher(entries().count(), RandomHashes::default());
+        entries()
+            .all(|(_, entry)| keys.insert(self.hash(key, entry)))
+            .then_some(keys)
+    }
+
+    fn hash(&self, key: Key<T>, entry: &T) -> u64 {
+        let mut hasher = self.known.hasher;
+        key(entry, &mut hasher);
+        hasher.finish()
     }
 
     /// Lets the processor fetch the entries that come next, many at a time. A count that is raised waits for its own
     /// entry alone, and of 100,000 that lie scattered in memory hardly one is in a cache: that was half of a list's time.
     fn look_ahead(&self) {
-        let (page, at) = self.next;
+        let (page, at) = self.at.next;
         if at.is_multiple_of(AHEAD) {
             let entries = self.last.get(page).map(|page| &*page.entries).unwrap_or_default();
             let counts = entries.iter().skip(at).take(AHEAD);
@@ -207,15 +378,15 @@ impl<T> EntryReader<'_, T> {
     fn skip_read_pages(&mut self) {
         while self
             .last
-            .get(self.next.0)
-            .is_some_and(|page| page.entries.len() <= self.next.1)
+            .get(self.at.next.0)
+            .is_some_and(|page| page.entries.len() <= self.at.next.1)
         {
-            self.next = (self.next.0 + 1, 0);
+            self.at.next = (self.at.next.0 + 1, 0);
         }
     }
 
     /// The entry at this page and place of the last list.
-    fn at(&self, (page, at): (usize, usize)) -> Option<&(Digest, Arc<T>)> {
+    fn entry_at(&self, (page, at): Place) -> Option<&(Digest, Arc<T>)> {
         self.last.get(page)?.entries.get(at)
     }
 
@@ -230,12 +401,27 @@ impl<T> EntryReader<'_, T> {
 
     /// Keeps the list for the next one. Call this when the list is complete. If it failed partway, its entries are
     /// dropped.
-    pub fn complete(self) {
-        *self.known.list.lock() = Arc::new(self.now);
+    pub fn complete(mut self) {
+        let are_all = !self.at.jumped && self.added.is_empty() && self.gone.is_empty();
+        let keys = match (self.key, self.keys.take().filter(|_| are_all)) {
+            (Some(key), Some(mut keys)) => {
+                let rest = self.places_from(self.at.next);
+                for (_, entry) in rest.filter_map(|place| self.entry_at(place)) {
+                    keys.remove(&self.hash(key, entry));
+                }
+                Some(keys)
+            }
+            (Some(key), None) => self.all_keys(key),
+            (None, _) => None,
+        };
+        *self.known.newest.lock() = Newest {
+            list: Arc::new(self.now),
+            keys,
+        };
     }
 }
 
-fn places<T>(list: &KnownList<T>) -> HashMap<Digest, (usize, usize)> {
+fn places<T>(list: &KnownList<T>) -> HashMap<Digest, Place> {
     let mut places = HashMap::default();
     for (page, known) in list.iter().enumerate() {
         let entries = known.entries.iter().enumerate();
@@ -249,6 +435,7 @@ mod tests {
     use super::*;
     use proptest::{collection, prelude::*};
     use std::cell::Cell;
+    use std::hash::Hash;
 
     /// Reads a list of pages, whose entries are letters.
     fn read(known: &KnownEntries<String>, pages: &[&str], parsed: &Cell<usize>) -> Vec<Arc<String>> {
@@ -315,6 +502,70 @@ mod tests {
                 let new = read.chars().filter(|letter| !before.contains(*letter)).count();
                 prop_assert!(parsed.take() <= new, "what the last list had is not parsed again");
                 before = read;
+            }
+        }
+    }
+
+    /// Whether it is proven of each page of a list, whose entries are letters, that each letter came once, in any case.
+    fn once(known: &KnownEntries<String>, pages: &[&str]) -> Vec<bool> {
+        let mut reader = known.begin();
+        let mut once = Vec::new();
+        for page in pages {
+            reader.begin_page();
+            // Begun twice, as when the connection breaks.
+            for part in [page.len() / 2, page.len()] {
+                reader.restart_page();
+                for raw in page[..part].split("").filter(|letter| !letter.is_empty()) {
+                    if reader.next_in(raw.as_bytes()).is_none() {
+                        reader.entry(raw, |raw| Ok::<_, ()>(raw.to_owned())).unwrap();
+                    }
+                }
+            }
+            reader.keep_page(&Page {
+                items: Vec::new(),
+                elements: page.len(),
+                unreadable: 0,
+                why: None,
+            });
+            once.push(reader.each_once(|letter, hasher| letter.to_lowercase().hash(hasher)));
+        }
+        reader.complete();
+        once
+    }
+
+    #[test]
+    fn what_came_or_went_in_its_turn_is_all_that_is_looked_at() {
+        let known = KnownEntries::default();
+        assert_eq!(once(&known, &["abc", "def"]), [true, true]);
+        // Added at the end, gone, changed in place at the end of a page, and two side by side.
+        for list in [
+            ["abc", "defgh"],
+            ["abc", "dfgh"],
+            ["abC", "dfgh"],
+            ["aBc", "dFGh"],
+            ["aBc", ""],
+            ["aBc", "x"],
+        ] {
+            assert_eq!(once(&known, &list), [true, true], "{list:?}");
+        }
+        assert_eq!(once(&known, &["aBc", "xA"]), [true, false]);
+        assert_eq!(once(&known, &["aBc", "xA"]), [false, false]);
+        assert_eq!(once(&known, &["aBc", "x"]), [false, false]);
+        assert_eq!(once(&known, &["aBc", "xy"]), [true, true]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_said_to_come_once_does(lists in collection::vec(collection::vec("[a-dA-D]{0,5}", 1..4), 1..8)) {
+            let known = KnownEntries::default();
+            for list in lists {
+                let pages: Vec<&str> = list.iter().map(String::as_str).collect();
+                let mut seen = std::collections::HashSet::new();
+                let mut all_once = true;
+                for (page, proven) in pages.iter().zip(once(&known, &pages)) {
+                    all_once &= page.chars().all(|letter| seen.insert(letter.to_ascii_lowercase()));
+                    prop_assert!(all_once || !proven, "{:?}", pages);
+                }
             }
         }
     }

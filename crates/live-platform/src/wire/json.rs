@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bounded::{Bounded, Elements};
 use super::entries::EntryReader;
+use super::in_order::{InOrder, Odd};
 use super::node::Node;
 use serde::de::DeserializeSeed;
 
@@ -62,6 +63,34 @@ impl<T> Default for Page<T> {
     }
 }
 
+/// What a list is of.
+#[derive(Debug)]
+pub struct ListKind<T> {
+    /// The fields that are kept of each element, in any case.
+    pub wanted: &'static [&'static str],
+    /// Reads an element. Fails with a stable reason.
+    pub read: fn(&Node<'_>) -> Result<T, &'static str>,
+}
+
+impl<T> ListKind<T> {
+    /// Begins to read a page while it comes.
+    pub fn begin<'a, 'k>(&self, entries: &'a mut EntryReader<'k, T>) -> InOrder<'a, 'k, T> {
+        InOrder::new(entries, self.wanted, Box::new(self.read))
+    }
+
+    /// Reads a page that has come whole.
+    ///
+    /// # Errors
+    /// When it is not a JSON array.
+    pub fn read_whole(
+        &self,
+        body: &[u8],
+        entries: &mut EntryReader<'_, T>,
+    ) -> Result<Page<Arc<T>>, Malformed> {
+        list(body, self.wanted, entries, &mut |element| (self.read)(element))
+    }
+}
+
 /// Reads a list element by element. Keeps only the `wanted` fields of each, in any case. Flattens one nested
 /// level (C-13). A list or an element whose bytes `entries` knows is not parsed again; while the objects of a plain
 /// list come as in the last one, only their bytes are hashed.
@@ -73,11 +102,11 @@ pub fn list<T>(
     body: &[u8],
     wanted: &[&str],
     entries: &mut EntryReader<'_, T>,
-    read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
+    read: &mut (dyn FnMut(&Node<'_>) -> Result<T, &'static str> + Send),
 ) -> Result<Page<Arc<T>>, Malformed> {
     match in_order(body, wanted, entries, read) {
-        Some(page) => Ok(page),
-        None => entries.page(body, |entries| parsed(body, wanted, entries, read)),
+        Ok(page) => Ok(page),
+        Err(Odd) => entries.page(body, |entries| parsed(body, wanted, entries, read)),
     }
 }
 
@@ -85,31 +114,22 @@ fn in_order<T>(
     body: &[u8],
     wanted: &[&str],
     entries: &mut EntryReader<'_, T>,
-    read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
-) -> Option<Page<Arc<T>>> {
-    entries.page_in_order(|entries| {
-        let mut page = Page::default();
-        let mut elements = Elements {
-            wanted,
-            entries,
-            read,
-            page: &mut page,
-            fault: &mut None,
-            nested: false,
-        };
-        elements.in_order(without_mark(body))?;
-        Some(page)
-    })
+    read: &mut (dyn FnMut(&Node<'_>) -> Result<T, &'static str> + Send),
+) -> Result<Page<Arc<T>>, Odd> {
+    let mut list = InOrder::new(entries, wanted, Box::new(|element| read(element)));
+    let taken = list.take(body);
+    let page = list.end();
+    taken.and(page)
 }
 
 fn parsed<T>(
     body: &[u8],
     wanted: &[&str],
     entries: &mut EntryReader<'_, T>,
-    read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
+    read: &mut (dyn FnMut(&Node<'_>) -> Result<T, &'static str> + Send),
 ) -> Result<Page<Arc<T>>, Malformed> {
     mended(checked(body)?, |body| {
-        entries.begin_page();
+        entries.restart_page();
         let mut page = Page::default();
         let mut fault = None;
         let mut reader = serde_json::Deserializer::from_slice(body);
@@ -264,7 +284,7 @@ mod tests {
     fn list<T: PartialEq + std::fmt::Debug>(
         body: &[u8],
         wanted: &[&str],
-        read: &mut dyn FnMut(&Node<'_>) -> Result<T, &'static str>,
+        read: &mut (dyn FnMut(&Node<'_>) -> Result<T, &'static str> + Send),
     ) -> Result<Page<Arc<T>>, Malformed> {
         let known = KnownEntries::default();
         let mut once = || {
@@ -303,12 +323,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
-        /// The reader that hashes what comes in order is as the one that parses all, whatever the last list was.
+        /// The reader that takes the bytes while they come is as the one that parses all, whatever the last list was.
         #[test]
         fn a_list_in_order_reads_as_any_other(
             lists in collection::vec((collection::vec(0..4_usize, 0..8), option::of(4..10_usize)), 1..6),
             between in 0..4_usize,
             around in 0..5_usize,
+            lengths in collection::vec(1..40_usize, 1..9),
         ) {
             let known = KnownEntries::default();
             let read = &mut |value: &Node<'_>| integer(value, "n").ok_or("has no n");
@@ -318,12 +339,24 @@ mod tests {
                 let body = [begin, &elements.join(BETWEEN[between]), end].concat();
                 let anew = parsed(body.as_bytes(), &["n"], &mut KnownEntries::default().begin(), read);
                 let mut entries = known.begin();
-                let page = in_order(body.as_bytes(), &["n"], &mut entries, read);
+                let mut page = InOrder::new(&mut entries, &["n"], Box::new(&mut *read));
+                // A first answer that breaks off.
+                let _ = page.take(&body.as_bytes()[..body.len() / 2]);
+                page.restart();
+                let mut rest = body.as_bytes();
+                for length in lengths.iter().cycle() {
+                    let (bytes, after) = rest.split_at(rest.len().min(*length));
+                    rest = after;
+                    if page.take(bytes).is_err() || rest.is_empty() {
+                        break;
+                    }
+                }
+                let page = page.end();
                 entries.complete();
                 let is_plain = odd.is_none() && (between < 2 || elements.len() < 2) && around < 2;
-                prop_assert_eq!(page.is_some(), is_plain, "{}", body);
+                prop_assert_eq!(page.is_ok(), is_plain, "{}", body);
                 if is_plain {
-                    prop_assert_eq!(page.ok_or(Malformed::NotAList), anew);
+                    prop_assert_eq!(page.map_err(|Odd| Malformed::NotAList), anew);
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::entries::EntryReader;
-use super::json::{self, Malformed, Page, field, text};
+use super::json::{self, ListKind, Malformed, Page, field, text};
 use super::node::Node;
 use oc_domain::model::{Contact, Lead, MicrosoftStatus};
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
@@ -24,6 +24,18 @@ const WANTED: [&str; 12] = [
     "lastModifiedOn",
 ];
 
+/// The list of leads, with the details of contacts if they are asked for.
+pub fn kind(contact_details: bool) -> ListKind<Lead> {
+    ListKind {
+        wanted: &WANTED,
+        read: if contact_details {
+            |value| lead(value, true)
+        } else {
+            |value| lead(value, false)
+        },
+    }
+}
+
 /// Reads one page of leads, with the details of contacts if they are asked for.
 ///
 /// # Errors
@@ -33,7 +45,7 @@ pub fn leads(
     contact_details: bool,
     entries: &mut EntryReader<'_, Lead>,
 ) -> Result<Page<Arc<Lead>>, Malformed> {
-    json::list(body, &WANTED, entries, &mut |value| lead(value, contact_details))
+    kind(contact_details).read_whole(body, entries)
 }
 
 /// Reads one lead. `isNotActive` is not read: its meaning is unknown (C-5).

@@ -9,6 +9,7 @@
 mod bounded;
 pub mod entries;
 pub mod errors;
+pub mod in_order;
 pub mod json;
 pub mod leads;
 pub mod node;

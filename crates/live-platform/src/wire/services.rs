@@ -5,10 +5,16 @@ use std::sync::Arc;
 use foldhash::{HashSet, HashSetExt};
 
 use super::entries::{EntryReader, KnownEntries};
-use super::json::{self, Malformed, Page, field, text};
+use super::json::{self, ListKind, Malformed, Page, field, text};
 use super::node::Node;
 use oc_domain::model::{LicenseType, Service};
 use oc_domain::names::{CustomerGuid, TenantId};
+
+/// The list of services.
+pub const KIND: ListKind<Service> = ListKind {
+    wanted: &WANTED,
+    read: service,
+};
 
 const WANTED: [&str; 8] = [
     "UmpCustomerGuid",
@@ -21,8 +27,7 @@ const WANTED: [&str; 8] = [
     "LicenseType",
 ];
 
-/// Reads the list of services, in the field names of V3 or of V2. A service that is listed twice counts once,
-/// with the tenant that one of its entries names: a service that is overlooked could be created twice.
+/// Reads the list of services, in the field names of V3 or of V2, and leaves out what [`each_once`] does.
 ///
 /// # Errors
 /// When it is not a JSON array.
@@ -30,10 +35,15 @@ pub fn services(
     body: &[u8],
     entries: &mut EntryReader<'_, Service>,
 ) -> Result<Page<Arc<Service>>, Malformed> {
-    let mut page = json::list(body, &WANTED, entries, &mut service)?;
+    KIND.read_whole(body, entries).map(each_once)
+}
+
+/// Leaves out what is listed again. A service that is listed twice counts once, with the tenant that one of its entries
+/// names: a service that is overlooked could be created twice.
+pub fn each_once(mut page: Page<Arc<Service>>) -> Page<Arc<Service>> {
     let mut guids = HashSet::with_capacity(page.items.len());
     if page.items.iter().all(|service| guids.insert(service.guid)) {
-        return Ok(page);
+        return page;
     }
     let mut named = HashSet::<CustomerGuid>::with_capacity(page.items.len());
     let with_tenant = page.items.iter().filter(|service| service.tenant.is_some());
@@ -43,7 +53,7 @@ pub fn services(
         (service.tenant.is_some() || !named.contains(&service.guid))
             && seen.insert((service.guid, service.tenant))
     });
-    Ok(page)
+    page
 }
 
 /// Reads one service. It requires as little as possible, since a service that is overlooked could be created
