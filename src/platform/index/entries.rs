@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashSet};
 use hashbrown::HashTable;
 
 /// The place of an entry in its list.
 pub(super) type Place = u32;
+
+/// How many entries are looked at for one that is not where it should be, before all are.
+const NEAR: usize = 64;
 
 /// The place in a new list of an entry that it lacks.
 const GONE: Place = Place::MAX;
@@ -73,44 +76,66 @@ pub(super) struct Changes {
 impl Changes {
     /// Compares two lists. Looks at no entry.
     pub(super) fn between<T>(before: &[Arc<T>], now: &[Arc<T>]) -> Self {
-        let same = before
+        let mut changes = Self::default();
+        let mut moved = Vec::with_capacity(before.len());
+        let (mut old, mut new) = (places(before), places(now));
+        let is_same = |old: &Place, new: &Place| match (entry(before, *old), entry(now, *new)) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            _ => false,
+        };
+        while let (Some(first_old), Some(first_new)) = (old.clone().next(), new.clone().next()) {
+            let came = new.clone().take(NEAR).position(|new| is_same(&first_old, &new));
+            if let Some(came) = came {
+                changes.added.extend(new.by_ref().take(came));
+                moved.extend(new.next());
+                old.next();
+                continue;
+            }
+            let gone = old.clone().take(NEAR).position(|old| is_same(&old, &first_new));
+            // Or one is in the place of another.
+            for place in old.by_ref().take(gone.unwrap_or(1)) {
+                changes.gone.push(place);
+                moved.push(GONE);
+            }
+            if gone.is_none() {
+                changes.added.extend(new.next());
+            }
+        }
+        for place in old {
+            changes.gone.push(place);
+            moved.push(GONE);
+        }
+        changes.added.extend(new);
+        changes.find_far(before, now, &mut moved);
+        let stays = |(place, to): (Place, &Place)| *to == place || *to == GONE;
+        changes.moved = (!(0..).zip(&moved).all(stays)).then_some(moved);
+        changes
+    }
+
+    /// Finds what seems to be gone among what seems to be added: it has moved far.
+    fn find_far<T>(&mut self, before: &[Arc<T>], now: &[Arc<T>], moved: &mut [Place]) {
+        if self.gone.is_empty() || self.added.is_empty() {
+            return;
+        }
+        let address = |entries, place: &Place| entry(entries, *place).map(Arc::as_ptr);
+        let mut added: HashMap<_, _> = self
+            .added
             .iter()
-            .zip(now)
-            .take_while(|(one, other)| Arc::ptr_eq(one, other));
-        let same = same.count();
-        if same == before.len() {
-            let added = places(now).skip(same).collect();
-            return Self {
-                added,
-                ..Self::default()
-            };
-        }
-        let mut rest = HashMap::with_capacity(now.len() - same);
-        for (place, entry) in places(now).zip(now).skip(same) {
-            rest.insert(Arc::as_ptr(entry), place);
-        }
-        let mut kept = vec![false; now.len()];
-        let mut moved: Vec<Place> = places(before).collect();
-        let mut gone = Vec::new();
-        for (place, entry) in places(before).zip(before).skip(same) {
+            .map(|place| (address(now, place), *place))
+            .collect();
+        let mut found = HashSet::default();
+        self.gone.retain(|place| {
             // Each entry once, should a list hold one twice.
-            let now = rest.remove(&Arc::as_ptr(entry)).unwrap_or(GONE);
-            match kept.get_mut(at(now)) {
-                Some(kept) => *kept = true,
-                None => gone.push(place),
+            let Some(to) = added.remove(&address(before, place)) else {
+                return true;
+            };
+            if let Some(moved) = moved.get_mut(at(*place)) {
+                *moved = to;
             }
-            if let Some(to) = moved.get_mut(at(place)) {
-                *to = now;
-            }
-        }
-        let added = places(now)
-            .skip(same)
-            .filter(|place| kept.get(at(*place)) == Some(&false));
-        Self {
-            added: added.collect(),
-            moved: Some(moved),
-            gone,
-        }
+            found.insert(to);
+            false
+        });
+        self.added.retain(|place| !found.contains(place));
     }
 
     /// Takes all entries for changed.
