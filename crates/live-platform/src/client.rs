@@ -195,8 +195,8 @@ impl Client {
         }))
     }
 
-    /// Reads a page of a list while it comes. If that can't be done, it is asked for again and read when all of it is
-    /// there, and so is each list that comes later.
+    /// Reads a page of a list while it comes. If that can't be done, it is read when all of it is there, and asked for
+    /// again if it is too long to have been kept. Later lists are then read when all is there.
     async fn page<T: Send + Sync>(
         &self,
         call: &HttpCall,

@@ -110,16 +110,16 @@ impl<T> KnownEntries<T> {
 }
 
 /// The page and entry of a list.
-type Place = (usize, usize);
+type EntryPlace = (usize, usize);
 
 /// Hashes what tells an entry from all others.
-type Key<T> = fn(&T, &mut SipHasher13);
+type KeyHash<T> = fn(&T, &mut SipHasher13);
 
 /// How far a list was read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
     /// The place in the last list of the entry that should come next, if little has changed.
-    next: Place,
+    next: EntryPlace,
     /// How many were added, and how many are gone.
     added: usize,
     gone: usize,
@@ -144,14 +144,14 @@ pub struct EntryReader<'a, T> {
     missed: usize,
     /// The entries that are not in the last list, and the places in the last list of those that are not in this one.
     added: Vec<Arc<T>>,
-    gone: Vec<Place>,
+    gone: Vec<EntryPlace>,
     /// Hashes of the keys of what the last list has, with what has come and gone since, unless that is unknown.
     keys: Option<HashSet<u64>>,
-    key: Option<Key<T>>,
+    key: Option<KeyHash<T>>,
     /// How many that are not next may still be parsed again, though they may be in the last list.
     parsed_again: usize,
     /// Where each entry of the last list is. Made when too many have come that were not next.
-    places: OnceCell<HashMap<Digest, Place>>,
+    places: OnceCell<HashMap<Digest, EntryPlace>>,
 }
 
 impl<T> EntryReader<'_, T> {
@@ -269,7 +269,7 @@ impl<T> EntryReader<'_, T> {
 
     fn known(&mut self, digest: &Digest) -> Option<Arc<T>> {
         self.skip_read_pages();
-        let is_at = |place: &Place| self.entry_at(*place).is_some_and(|(known, _)| known == digest);
+        let is_at = |place: &EntryPlace| self.entry_at(*place).is_some_and(|(known, _)| known == digest);
         // After those that should have come: if they are gone, or have changed and were just read anew.
         let near = self
             .places_from(self.at.next)
@@ -300,7 +300,7 @@ impl<T> EntryReader<'_, T> {
     }
 
     /// The places of the last list from one on.
-    fn places_from(&self, (page, at): Place) -> impl Iterator<Item = Place> {
+    fn places_from(&self, (page, at): EntryPlace) -> impl Iterator<Item = EntryPlace> {
         let pages = self.last.iter().enumerate().skip(page);
         pages.flat_map(move |(number, known)| {
             let from = if number == page { at } else { 0 };
@@ -310,7 +310,7 @@ impl<T> EntryReader<'_, T> {
 
     /// Whether each entry until now has another key than all others: if the last list was so, only what has come or gone
     /// is looked at. `false` can also mean that it is not known. Call this after each page.
-    pub fn each_once(&mut self, key: Key<T>) -> bool {
+    pub fn each_once(&mut self, key: KeyHash<T>) -> bool {
         self.key = Some(key);
         let jumped = self.at.jumped;
         let Some(mut keys) = self.keys.take().filter(|_| !jumped) else {
@@ -332,11 +332,11 @@ impl<T> EntryReader<'_, T> {
 
     /// At the end of a page no entry has come that shows where those before it were. One that has the key of an entry that
     /// should have come is in its place.
-    fn skip_changed(&mut self, key: Key<T>) {
-        let missing: Vec<Place> = self.places_from(self.at.next).take(self.missed).collect();
+    fn skip_changed(&mut self, key: KeyHash<T>) {
+        let missing: Vec<EntryPlace> = self.places_from(self.at.next).take(self.missed).collect();
         let came = self.added.iter().rev().take(self.missed);
         let came: HashSet<u64> = came.map(|entry| self.hash(key, entry)).collect();
-        let has_changed = |place: &Place| {
+        let has_changed = |place: &EntryPlace| {
             self.entry_at(*place)
                 .is_some_and(|(_, entry)| came.contains(&self.hash(key, entry)))
         };
@@ -349,7 +349,7 @@ impl<T> EntryReader<'_, T> {
     }
 
     /// The hashes of the keys of all entries, if each is there once.
-    fn all_keys(&self, key: Key<T>) -> Option<HashSet<u64>> {
+    fn all_keys(&self, key: KeyHash<T>) -> Option<HashSet<u64>> {
         let entries = || self.now.iter().flat_map(|page| &page.entries);
         let mut keys = HashSet::with_capacity_and_hasher(entries().count(), RandomHashes::default());
         entries()
@@ -357,7 +357,7 @@ impl<T> EntryReader<'_, T> {
             .then_some(keys)
     }
 
-    fn hash(&self, key: Key<T>, entry: &T) -> u64 {
+    fn hash(&self, key: KeyHash<T>, entry: &T) -> u64 {
         let mut hasher = self.known.hasher;
         key(entry, &mut hasher);
         hasher.finish()
@@ -386,7 +386,7 @@ impl<T> EntryReader<'_, T> {
     }
 
     /// The entry at this page and place of the last list.
-    fn entry_at(&self, (page, at): Place) -> Option<&(Digest, Arc<T>)> {
+    fn entry_at(&self, (page, at): EntryPlace) -> Option<&(Digest, Arc<T>)> {
         self.last.get(page)?.entries.get(at)
     }
 
@@ -421,7 +421,7 @@ impl<T> EntryReader<'_, T> {
     }
 }
 
-fn places<T>(list: &KnownList<T>) -> HashMap<Digest, Place> {
+fn places<T>(list: &KnownList<T>) -> HashMap<Digest, EntryPlace> {
     let mut places = HashMap::default();
     for (page, known) in list.iter().enumerate() {
         let entries = known.entries.iter().enumerate();

@@ -17,9 +17,9 @@ pub type ReadElement<'a, T> = Box<dyn FnMut(&Node<'_>) -> Result<T, &'static str
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Odd;
 
-/// What comes next.
+/// What should come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum Awaited {
     /// The byte order mark, or the list.
     Mark,
     List,
@@ -38,7 +38,7 @@ pub struct InOrder<'a, 'k, T> {
     wanted: &'a [&'a str],
     read: ReadElement<'a, T>,
     page: Page<Arc<T>>,
-    next: Next,
+    next: Awaited,
     /// The beginning of an object whose end has not come.
     begun: Vec<u8>,
     /// How many bytes of it must be there before it is looked at again.
@@ -54,7 +54,7 @@ impl<'a, 'k, T> InOrder<'a, 'k, T> {
             wanted,
             read,
             page: Page::default(),
-            next: Next::Mark,
+            next: Awaited::Mark,
             begun: Vec::new(),
             enough: 0,
         }
@@ -64,7 +64,7 @@ impl<'a, 'k, T> InOrder<'a, 'k, T> {
     pub fn restart(&mut self) {
         self.entries.restart_page();
         self.page = Page::default();
-        self.next = Next::Mark;
+        self.next = Awaited::Mark;
         self.begun.clear();
     }
 
@@ -75,7 +75,7 @@ impl<'a, 'k, T> InOrder<'a, 'k, T> {
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), Odd> {
         let taken = self.more(bytes);
         if taken.is_err() {
-            self.next = Next::Never;
+            self.next = Awaited::Never;
         }
         taken
     }
@@ -117,7 +117,7 @@ impl<'a, 'k, T> InOrder<'a, 'k, T> {
     pub fn end(mut self) -> Result<Page<Arc<T>>, Odd> {
         let begun = std::mem::take(&mut self.begun);
         let read = self.objects(&begun, true);
-        if read == Ok(begun.len()) && self.next == Next::Nothing {
+        if read == Ok(begun.len()) && self.next == Awaited::Nothing {
             self.entries.keep_page(&self.page);
             return Ok(self.page);
         }
@@ -129,13 +129,13 @@ impl<'a, 'k, T> InOrder<'a, 'k, T> {
     fn objects(&mut self, bytes: &[u8], is_all: bool) -> Result<usize, Odd> {
         const MARK: &[u8] = b"\xef\xbb\xbf";
         let mut rest = bytes;
-        if self.next == Next::Mark && !rest.is_empty() {
+        if self.next == Awaited::Mark && !rest.is_empty() {
             if rest.len() < MARK.len() && MARK.starts_with(rest) && !is_all {
                 self.enough = MARK.len();
                 return Ok(0);
             }
             rest = rest.strip_prefix(MARK).unwrap_or(rest);
-            self.next = Next::List;
+            self.next = Awaited::List;
         }
         loop {
             rest = after_blanks(rest);
@@ -143,13 +143,13 @@ impl<'a, 'k, T> InOrder<'a, 'k, T> {
                 return Ok(bytes.len());
             };
             let (length, next) = match (self.next, first) {
-                (Next::List, b'[') => (1, Next::FirstObject),
-                (Next::FirstObject | Next::Object, b'{') => match self.object(rest, is_all)? {
-                    Some(length) => (length, Next::Comma),
+                (Awaited::List, b'[') => (1, Awaited::FirstObject),
+                (Awaited::FirstObject | Awaited::Object, b'{') => match self.object(rest, is_all)? {
+                    Some(length) => (length, Awaited::Comma),
                     None => return Ok(bytes.len() - rest.len()),
                 },
-                (Next::Comma, b',') => (1, Next::Object),
-                (Next::FirstObject | Next::Comma, b']') => (1, Next::Nothing),
+                (Awaited::Comma, b',') => (1, Awaited::Object),
+                (Awaited::FirstObject | Awaited::Comma, b']') => (1, Awaited::Nothing),
                 _ => return Err(Odd),
             };
             (rest, self.next) = (rest.get(length..).ok_or(Odd)?, next);
