@@ -32,6 +32,7 @@ pub async fn check(client: &Client) -> Vec<String> {
     failures.extend(first_columns(client, name).await);
     failures.extend(two_writers(&leads, name).await);
     failures.extend(whole_statuses([&platforms, &leads, &services, &policies], name).await);
+    failures.extend(one_operation([&platforms, &leads, &services, &policies], name).await);
     failures.extend(later_columns(client, name).await);
     failures.extend(selected(&leads, &services, name).await);
     for api in [platforms, leads, services, policies] {
@@ -250,6 +251,26 @@ async fn whole_statuses(apis: [&Api<DynamicObject>; 4], name: &str) -> Vec<Strin
             _ => serde_json::from_value(stored).map(|s: oc_api::OcEssentialServiceStatus| serde_json::to_value(s).unwrap()),
         };
         same(&format!("{kind} status as the operator knows it"), &typed.unwrap(), &status, &mut failures);
+    }
+    failures
+}
+
+/// An operation is one value: no writer adds to what another one wrote of it, as the outcome of an earlier one.
+async fn one_operation(apis: [&Api<DynamicObject>; 4], name: &str) -> Vec<String> {
+    let mut failures = Vec::new();
+    let wholes = [
+        (apis[0], "LivePlatform", "deletions", json!({ "held": 2 })),
+        (apis[0], "LivePlatform", "absences", json!({ "held": 3 })),
+        (apis[1], "Lead", "operation", json!({ "kind": "Create", "outcome": "Other" })),
+        (apis[2], "OcEssentialService", "operation", json!({ "kind": "Create", "outcome": "Other" })),
+        (apis[2], "OcEssentialService", "sync", json!({ "state": "Other" })),
+    ];
+    for (api, kind, field, part) in wholes {
+        let patch = json!({ "apiVersion": "operatorconnect.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "status": { field: part } });
+        let refused = api.patch_status(name, &PatchParams::apply("two"), &Patch::Apply(patch)).await;
+        let told = refused.map_or_else(|error| error.to_string(), |_| "accepted".into());
+        let names_it = told.contains(&format!(".status.{field}")) && !told.contains(&format!(".status.{field}."));
+        same(&format!("{kind} {field}, in part, by another: {told}"), &json!(names_it), &json!(true), &mut failures);
     }
     failures
 }

@@ -224,6 +224,7 @@ pub struct LeadStatus {
     pub contact: Option<Contact>,
     /// The current operation on the platform, or the outcome of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub operation: Option<Operation>,
     /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]

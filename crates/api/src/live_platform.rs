@@ -384,10 +384,12 @@ pub struct LivePlatformStatus {
     pub sync_jobs: Vec<JobStatus>,
     /// What the deletion limit has granted and holds back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub deletions: Option<DeletionsStatus>,
     /// What objects have recorded but the platform does not show, and the platform for which they recorded
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub absences: Option<AbsencesStatus>,
     /// Job times that the operator rejected because they were in the future when they were set. To report a
     /// run, change the annotation to a new value.

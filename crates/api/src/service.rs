@@ -350,9 +350,11 @@ pub struct OcEssentialServiceStatus {
     pub full_name: Option<SmolStr>,
     /// The current operation on the platform, or the outcome of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub operation: Option<Operation>,
     /// The state of the synchronization jobs that the service needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub sync: Option<Sync>,
     /// With mode: Plan, what the operator would do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
