@@ -44,10 +44,10 @@ pub enum StoreEvent<K> {
 const UNPACKED: usize = 512;
 
 /// Of so many objects one can be unpacked, if that is more: with very many, more are at work at once.
-const UNPACKED_ONE_OF: usize = 64;
+const UNPACKED_ONE_OF: usize = 32;
 
-/// The most that can be unpacked: as many as there may be passes, and as many again between two passes.
-const MOST_UNPACKED: usize = 1024;
+/// The most that can be unpacked: as many as there may be passes.
+const MOST_UNPACKED: usize = 2048;
 
 /// With more than this many unpacked, one at rest is packed at once ([`Store::rests`]).
 const UNPACKED_AT_REST: usize = 64;

@@ -32,9 +32,14 @@ use oc_api::LivePlatform;
 /// and for the next list of the platform, which begins up to half a second later. Each takes 7 KB.
 const PASSES_PER_PLATFORM: usize = 96;
 
-/// How many passes over the objects of one platform run at once when thousands are due. Lists of so many come every
-/// second or two, and each pass waits for one: with 100,000 services, 96 passes were no more than 60 creates a second.
-const MOST_PASSES_PER_PLATFORM: usize = 512;
+/// How many passes over the objects of one platform run at once when tens of thousands are due. Lists of so many come
+/// every few seconds, and each pass waits for one: with 100,000 services, 96 passes were no more than 60 creates a second.
+const MOST_PASSES_PER_PLATFORM: usize = 2048;
+
+/// The group of the passes over the leads and services of a platform.
+fn customers_of(platform: Arc<str>) -> Group {
+    (Kind::OcEssentialService, platform)
+}
 
 /// The configuration of this process.
 #[derive(Clone, Debug, Default)]
@@ -122,11 +127,13 @@ impl Context {
             Kind::LivePlatform => (Kind::LivePlatform, key.name().into()),
             // Their passes only write status.
             Kind::LeadPolicy => (Kind::LeadPolicy, Default::default()),
-            _ => (
-                Kind::OcEssentialService,
-                self.cache.index.platform_of(key).unwrap_or_default(),
-            ),
+            _ => customers_of(self.cache.index.platform_of(key).unwrap_or_default()),
         }
+    }
+
+    /// Whether the passes over the leads and services of a platform have taken most of their room.
+    pub fn is_crowded(&self, platform: &Arc<str>) -> bool {
+        self.queue.is_crowded(&customers_of(Arc::clone(platform)))
     }
 
     /// Enqueues an object.

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use crate::platform::budget::{Budget, CallError};
 use crate::platform::index::{InventoryDiff, LeadIndex, ListIndex, ServiceIndex};
-use crate::platform::list::SharedList;
+use crate::platform::list::{IsCrowded, SharedList};
 use crate::runtime::clock;
 
 /// How long the answer about a channel is kept. Callers say how old it may be.
@@ -59,20 +59,21 @@ pub struct Counts {
 }
 
 impl Inventory {
-    /// Creates an empty inventory, with what is known of the call for telephone numbers. `tell` receives each
-    /// difference between two lists.
+    /// Creates an empty inventory, with what is known of the call for telephone numbers. `is_crowded` says whether the
+    /// callers that wait for a list keep others from their turn. `tell` receives each difference between two lists.
     pub fn new(
         client: live_platform::Client,
         budget: Arc<Budget>,
         numbers: KnownCapability,
+        is_crowded: IsCrowded,
         tell: impl Fn(InventoryDiff) + Send + Sync + 'static,
     ) -> Self {
         let per_second = budget.used().per_second;
         Self {
             client,
             budget,
-            services: SharedList::new(per_second),
-            leads: SharedList::new(per_second),
+            services: SharedList::new(per_second, Arc::clone(&is_crowded)),
+            leads: SharedList::new(per_second, is_crowded),
             lc_customers: parking_lot::Mutex::new(None),
             channels: tokio::sync::Mutex::default(),
             numbers: parking_lot::Mutex::new(numbers),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::Time;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::Instant;
 
 use crate::runtime::busy::Busy;
@@ -30,13 +30,13 @@ const CALLS_BETWEEN: u32 = 5;
 /// busy.
 const PAUSE_PER_DURATION: u32 = 3;
 
-/// Our own work on the entries grows with their number, and the pause with it: lists take a hundredth of a core,
-/// however many services are being created.
-const PAUSE_PER_WORK: u32 = 100;
+/// Our own work on the entries grows with their number, and the pause with it: each of the two lists takes half a
+/// hundredth of a core, however many services are being created.
+const PAUSE_PER_WORK: u32 = 200;
 
-/// The longest pause for the sake of our own work: as many creates as there may be passes wait for a list, so that
-/// 200 services a second can still be created.
-const MOST_PAUSE_FOR_WORK: Duration = Duration::from_millis(2500);
+/// The longest pause for the sake of our own work: shorter than the time for which a list answers the checks before a
+/// create. It ends early when the callers that wait for the list leave no room for others.
+const MOST_PAUSE_FOR_WORK: Duration = Duration::from_secs(6);
 
 /// But a caller that needs a newer list waits at most this long after the last one ended.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
@@ -62,24 +62,40 @@ struct ListFailure {
     until: Instant,
 }
 
+/// When the next read may start.
+struct Pause {
+    /// Until then whoever answers is left alone.
+    least: Instant,
+    /// Until then the next read waits for more callers to share it.
+    end: Instant,
+}
+
+/// Says whether so many callers wait that others get no turn.
+pub type IsCrowded = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// The newest list, and the means to get a newer one.
 pub struct SharedList<T> {
     least_pause: Duration,
+    is_crowded: IsCrowded,
     state: RwLock<ListState<T>>,
-    /// Held by the reader. The value is the earliest time of the next read.
-    reading: Mutex<Option<Instant>>,
+    /// Held by the reader.
+    reading: Mutex<Option<Pause>>,
+    /// Wakes those who wait for the end of the pause, when it ends early.
+    ends_early: Notify,
 }
 
 impl<T> SharedList<T> {
     /// Creates a list that has not been read yet, of a platform that takes so many calls a second.
-    pub fn new(per_second: u32) -> Self {
+    pub fn new(per_second: u32, is_crowded: IsCrowded) -> Self {
         Self {
             least_pause: least_pause(per_second),
+            is_crowded,
             state: RwLock::new(ListState {
                 list: None,
                 failure: None,
             }),
             reading: Mutex::new(None),
+            ends_early: Notify::new(),
         }
     }
 
@@ -133,7 +149,11 @@ impl<T> SharedList<T> {
         let took = clock::moment().duration_since(from);
         match result {
             Ok(list) => {
-                *next = Some(from + pause(took, read.time(), self.least_pause));
+                let least = self.least_pause.max(pause_for_platform(took));
+                *next = Some(Pause {
+                    least: from + least,
+                    end: from + least.max(pause_for_work(read.time())),
+                });
                 let before = {
                     let mut state = self.state.write();
                     state.failure = None;
@@ -144,7 +164,10 @@ impl<T> SharedList<T> {
             }
             Err(trouble) => {
                 let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
-                *next = Some(until);
+                *next = Some(Pause {
+                    least: until,
+                    end: until,
+                });
                 let mut state = self.state.write();
                 state.failure = Some(ListFailure {
                     begun,
@@ -160,21 +183,31 @@ impl<T> SharedList<T> {
     async fn turn(
         &self,
         not_before: Time,
-    ) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Instant>>> {
+    ) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Pause>>> {
         loop {
             if let Some(answer) = self.answer(not_before) {
                 return Ok(answer);
             }
-            let next = self.reading.lock().await;
+            let mut next = self.reading.lock().await;
             if let Some(answer) = self.answer(not_before) {
                 return Ok(answer);
             }
-            match next.filter(|at| clock::moment() < *at) {
-                None => return Err(next),
-                Some(at) => {
-                    drop(next);
-                    tokio::time::sleep_until(at).await;
-                }
+            let Some(pause) = next.as_mut() else {
+                return Err(next);
+            };
+            if pause.least < pause.end && (self.is_crowded)() {
+                pause.end = pause.least;
+                self.ends_early.notify_waiters();
+            }
+            let end = pause.end;
+            if end <= clock::moment() {
+                return Err(next);
+            }
+            let ends_early = self.ends_early.notified();
+            drop(next);
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => {}
+                () = ends_early => {}
             }
         }
     }
@@ -195,18 +228,24 @@ fn least_pause(per_second: u32) -> Duration {
     calls.clamp(SHORTEST_PAUSE, LEAST_PAUSE)
 }
 
-/// Returns how long after the start of a list the next one starts. This one took so long, in part with our own work.
-fn pause(took: Duration, work: Duration, least: Duration) -> Duration {
-    let for_work = (work * PAUSE_PER_WORK).min(MOST_PAUSE_FOR_WORK);
-    least
-        .max(for_work)
-        .max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
+/// Returns how long after the start of a list that took so long the platform is left alone.
+fn pause_for_platform(took: Duration) -> Duration {
+    (took * PAUSE_PER_DURATION).min(took + MOST_PAUSE)
+}
+
+/// Returns how long after the start of a list the next one waits for the sake of our own work.
+fn pause_for_work(work: Duration) -> Duration {
+    (work * PAUSE_PER_WORK).min(MOST_PAUSE_FOR_WORK)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    fn list() -> SharedList<usize> {
+        SharedList::new(10, Arc::new(|| false))
+    }
 
     async fn ask(
         kept: &SharedList<usize>,
@@ -231,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hundred_who_ask_at_once_share_one_list_and_an_old_one_does_for_who_takes_it() {
-        let (kept, reads) = (SharedList::new(10), AtomicUsize::new(0));
+        let (kept, reads) = (list(), AtomicUsize::new(0));
         let now = clock::now();
         let all = futures::future::join_all((0..100).map(|_| ask(&kept, &reads, now, false))).await;
         assert!(all.iter().all(|answer| *answer == Ok(1)), "{all:?}");
@@ -246,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_while_a_read_is_under_way_gets_one_that_was_begun_later() {
-        let (kept, reads) = (SharedList::new(10), AtomicUsize::new(0));
+        let (kept, reads) = (list(), AtomicUsize::new(0));
         let first = ask(&kept, &reads, clock::now(), false);
         let second = async {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -264,20 +303,49 @@ mod tests {
             (30, seconds(90)),
             (250, seconds(310)),
         ] {
-            let work = Duration::from_millis(1);
-            assert_eq!(pause(seconds(took), work, LEAST_PAUSE), after, "{took} s");
+            let pause = pause_for_platform(seconds(took)).max(LEAST_PAUSE);
+            assert_eq!(pause, after, "{took} s");
         }
-        for (work, after) in [(1, 500), (6, 600), (24, 2400), (60, 2500)] {
-            let [took, work, after] = [60, work, after].map(Duration::from_millis);
-            assert_eq!(pause(took, work, LEAST_PAUSE), after, "{work:?}");
+        for (work, after) in [(1, 200), (6, 1200), (24, 4800), (60, 6000)] {
+            let [work, after] = [work, after].map(Duration::from_millis);
+            assert_eq!(pause_for_work(work), after, "{work:?}");
         }
         let least = [0, 1, 10, 15, 20, 1000].map(|per_second| least_pause(per_second).as_millis());
         assert_eq!(least, [500, 500, 500, 333, 250, 250]);
     }
 
     #[tokio::test]
+    async fn a_pause_for_our_own_work_ends_as_soon_as_those_who_wait_are_a_crowd() {
+        let (crowd, reads) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+        let seen = Arc::clone(&crowd);
+        let kept = SharedList::new(10, Arc::new(move || seen.load(Ordering::SeqCst)));
+        let ask = || {
+            let read = async || {
+                let begun = clock::since_start();
+                while clock::since_start() < begun + MOST_PAUSE_FOR_WORK / PAUSE_PER_WORK {
+                    std::hint::spin_loop();
+                }
+                Ok(Arc::new(reads.fetch_add(1, Ordering::SeqCst) + 1))
+            };
+            kept.since(clock::now(), read, |_, _| ())
+        };
+        assert!(ask().await.is_ok());
+        let (mut first, begun) = (std::pin::pin!(ask()), clock::moment());
+        let waits = tokio::time::timeout(LEAST_PAUSE * 2, &mut first).await;
+        assert!(waits.is_err(), "it waits for others to share the list");
+        crowd.store(true, Ordering::SeqCst);
+        let (first, second) = futures::future::join(first, ask()).await;
+        assert!(first.is_ok() && second.is_ok());
+        assert!(
+            clock::moment() < begun + MOST_PAUSE_FOR_WORK,
+            "the pause ended early"
+        );
+        assert_eq!(reads.load(Ordering::SeqCst), 2, "one list for both");
+    }
+
+    #[tokio::test]
     async fn a_crowd_shares_one_failure() {
-        let (kept, reads) = (SharedList::new(10), AtomicUsize::new(0));
+        let (kept, reads) = (list(), AtomicUsize::new(0));
         let now = clock::now();
         let all = futures::future::join_all((0..50).map(|_| ask(&kept, &reads, now, true))).await;
         assert!(all.iter().all(Result::is_err));
@@ -289,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_before_a_platform_that_hangs_shares_one_failure_whatever_list_would_do() {
         const HANG: Duration = Duration::from_millis(200);
-        let (kept, reads) = (&SharedList::<usize>::new(10), &AtomicUsize::new(0));
+        let (kept, reads) = (&list(), &AtomicUsize::new(0));
         let pass = |not_before| {
             let read = async || {
                 reads.fetch_add(1, Ordering::SeqCst);
@@ -329,7 +397,7 @@ mod tests {
     /// While a caller that needs a newer list waits, it keeps nobody else waiting.
     #[tokio::test]
     async fn nobody_sleeps_under_the_lock() {
-        let kept = SharedList::<usize>::new(10);
+        let kept = list();
         kept.since(Time(1), async || Ok(Arc::new(1)), |_, _| ())
             .await
             .unwrap();
@@ -360,7 +428,7 @@ mod tests {
     /// A reader that gives up, as when its connection is replaced, passes the turn on.
     #[tokio::test]
     async fn who_gives_up_leaves_the_turn_to_the_next() {
-        let kept = SharedList::<usize>::new(10);
+        let kept = list();
         let hangs = kept.since(Time(1), std::future::pending, |_, _| ());
         assert!(
             tokio::time::timeout(Duration::from_millis(10), hangs)

@@ -310,8 +310,8 @@ fn with_more_objects_more_can_be_unpacked() {
         }
         store.unpacked()
     };
-    assert_eq!((unpacked_of(0..100), unpacked_of(100..6400)), (1, 100));
-    assert_eq!(unpacked_of(6400..70_000), 1024, "and no more");
+    assert_eq!((unpacked_of(0..100), unpacked_of(100..6400)), (3, 200));
+    assert_eq!(unpacked_of(6400..70_000), 2048, "and no more");
 }
 
 #[test]

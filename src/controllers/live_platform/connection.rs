@@ -268,10 +268,16 @@ fn make(
             handlers::platform_is_back(&context, &name);
         }
     });
+    let (for_lists, name) = (Arc::downgrade(context), Arc::clone(&platform));
+    let is_crowded = move || {
+        let context = for_lists.upgrade();
+        context.is_some_and(|context| context.is_crowded(&name))
+    };
     Ok(Arc::new(Inventory::new(
         client,
         budget,
         numbers,
+        Arc::new(is_crowded),
         move |changed| {
             if let Some(context) = for_inventory.upgrade() {
                 handlers::inventory_changed(&context, &platform, &changed);

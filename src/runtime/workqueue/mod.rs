@@ -310,12 +310,25 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     }
 
     fn has_room(&self, group: &G) -> bool {
+        self.running_in(group) < self.limit(group)
+    }
+
+    /// Whether three quarters of the passes that may run in a group do.
+    pub fn is_crowded(&self, group: &G) -> bool {
+        self.running_in(group) >= self.limit(group) / 4 * 3
+    }
+
+    fn running_in(&self, group: &G) -> usize {
+        self.in_group.get(group).copied().unwrap_or(0)
+    }
+
+    /// How many passes of a group may run.
+    fn limit(&self, group: &G) -> usize {
         let ready = self
             .order
             .get(group)
             .map_or(0, |order| order.effects.len() + order.others.len());
-        let limit = (ready / READY_PER_PASS).clamp(self.group_limit, self.most);
-        self.in_group.get(group).copied().unwrap_or(0) < limit
+        (ready / READY_PER_PASS).clamp(self.group_limit, self.most)
     }
 
     fn promote(&mut self, now: Time) {
@@ -446,6 +459,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     pub fn done(&self, key: &K) {
         self.with(|lines| lines.done(clock::now(), key));
         self.changed.notify_one();
+    }
+
+    /// Whether most passes that may run in a group do; see [`WorkQueueState::is_crowded`].
+    pub fn is_crowded(&self, group: &G) -> bool {
+        self.with(|lines| lines.is_crowded(group))
     }
 
     /// Whether a pass is running; see [`WorkQueueState::is_running`].

@@ -171,6 +171,22 @@ fn the_limit_of_a_group_grows_with_its_own_line_alone() {
     assert_eq!(taken, [0, 1, 2, 3, 4, 1_000, 1_001]);
 }
 
+#[test]
+fn a_group_is_crowded_when_it_has_hardly_room_for_another_pass() {
+    let mut lines = WorkQueueState::growing(8, 16);
+    (0..8).for_each(|key| lines.add(at(0), key, "few", Priority::Changed));
+    let crowded: Vec<bool> = (0..8)
+        .map(|_| {
+            assert!(lines.pop(at(0)).is_some());
+            lines.is_crowded(&"few")
+        })
+        .collect();
+    assert_eq!(crowded, [false, false, false, false, false, true, true, true]);
+    assert!(!lines.is_crowded(&"another"));
+    (8..1_000).for_each(|key| lines.add(at(0), key, "few", Priority::Changed));
+    assert!(!lines.is_crowded(&"few"), "many are ready, so there is more room");
+}
+
 /// L7: at twice the load that can be served, nobody waits longer than twice its fair share.
 #[test]
 fn at_twice_the_load_everybody_has_its_share() {
