@@ -32,7 +32,7 @@ use oc_api::LivePlatform;
 /// and for the next list of the platform, which begins up to half a second later. Each takes 7 KB.
 const PASSES_PER_PLATFORM: usize = 96;
 
-/// How many passes over the objects of one platform run at once when tens of thousands are due. Lists of so many come
+/// How many passes over the objects of one platform run at once when there are a hundred thousand. Lists of so many come
 /// every few seconds, and each pass waits for one: with 100,000 services, 96 passes were no more than 60 creates a second.
 const MOST_PASSES_PER_PLATFORM: usize = 2048;
 

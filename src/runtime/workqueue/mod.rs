@@ -57,8 +57,9 @@ impl Priority {
     }
 }
 
-/// How many ready entries of a group allow one more pass, where the limit may grow.
-const READY_PER_PASS: usize = 24;
+/// How many entries of a group allow one pass, where the limit may grow. All count, not only those that are ready: else
+/// the last thousands would get fewer and fewer passes, each of which waits as long as the first.
+const ENTRIES_PER_PASS: usize = 48;
 
 /// The room for ready entries that is kept.
 const ROOM: usize = 1024;
@@ -144,11 +145,12 @@ pub struct WorkQueueState<K, G> {
     /// Whether it is the turn of an entry whose effect is awaited, should one be overdue.
     effect_next: bool,
     later: HashMap<K, Later<G>>,
+    later_in_group: HashMap<G, usize>,
     agenda: BTreeSet<(Time, u64, K)>,
     running: HashMap<K, Running<G>>,
     in_group: HashMap<G, usize>,
     group_limit: usize,
-    /// What the limit grows to while very many entries of a group are ready.
+    /// What the limit of a group with very many entries grows to.
     most: usize,
     sequence: u64,
     /// When an entry was last taken, or a pass ended.
@@ -161,13 +163,14 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         Self::growing(group_limit, group_limit)
     }
 
-    /// Creates an empty queue whose limit grows, up to `most`, with the number of ready entries of the group.
+    /// Creates an empty queue whose limit grows, up to `most`, with the number of entries of the group.
     pub fn growing(group_limit: usize, most: usize) -> Self {
         Self {
             ready: HashMap::default(),
             order: HashMap::default(),
             effect_next: false,
             later: HashMap::default(),
+            later_in_group: HashMap::default(),
             agenda: BTreeSet::new(),
             running: HashMap::default(),
             in_group: HashMap::default(),
@@ -181,9 +184,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// Enqueues `key` to run as soon as it is its turn. This replaces a later requeue. Of two priorities the
     /// more urgent one counts.
     pub fn add(&mut self, now: Time, key: K, group: G, priority: Priority) {
-        if let Some(later) = self.later.remove(&key) {
-            self.agenda.remove(&(later.at, later.sequence, key.clone()));
-        }
+        self.unschedule(&key);
         let deadline = now + priority.patience();
         let mut since = now;
         if let Some(before) = self.ready.get(&key) {
@@ -216,14 +217,13 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         if self.ready.contains_key(&key) {
             return;
         }
-        if let Some(before) = self.later.get(&key) {
-            if before.at <= at {
-                return;
-            }
-            self.agenda.remove(&(before.at, before.sequence, key.clone()));
+        if self.later.get(&key).is_some_and(|before| before.at <= at) {
+            return;
         }
+        self.unschedule(&key);
         self.sequence += 1;
         self.agenda.insert((at, self.sequence, key.clone()));
+        *self.later_in_group.entry(group.clone()).or_default() += 1;
         self.later.insert(
             key,
             Later {
@@ -240,8 +240,13 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         if let Some(before) = self.ready.get(key).cloned() {
             self.unqueue(key, &before);
         }
+        self.unschedule(key);
+    }
+
+    fn unschedule(&mut self, key: &K) {
         if let Some(later) = self.later.remove(key) {
             self.agenda.remove(&(later.at, later.sequence, key.clone()));
+            count_down(&mut self.later_in_group, &later.group);
         }
     }
 
@@ -328,7 +333,9 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
             .order
             .get(group)
             .map_or(0, |order| order.effects.len() + order.others.len());
-        (ready / READY_PER_PASS).clamp(self.group_limit, self.most)
+        let later = self.later_in_group.get(group).copied().unwrap_or(0);
+        let entries = ready + later + self.running_in(group);
+        (entries / ENTRIES_PER_PASS).clamp(self.group_limit, self.most)
     }
 
     fn promote(&mut self, now: Time) {
@@ -346,13 +353,8 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// Reports that the pass of `key` has ended.
     pub fn done(&mut self, now: Time, key: &K) {
         self.moved = now;
-        if let Some(Running { group, .. }) = self.running.remove(key)
-            && let Some(count) = self.in_group.get_mut(&group)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.in_group.remove(&group);
-            }
+        if let Some(Running { group, .. }) = self.running.remove(key) {
+            count_down(&mut self.in_group, &group);
         }
     }
 
@@ -393,6 +395,15 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
             .map(|since| now.since(since.max(self.moved)))
             .unwrap_or_default();
         load
+    }
+}
+
+fn count_down<G: Eq + Hash>(counts: &mut HashMap<G, usize>, group: &G) {
+    if let Some(count) = counts.get_mut(group) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(group);
+        }
     }
 }
 

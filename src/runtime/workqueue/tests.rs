@@ -171,6 +171,33 @@ fn the_limit_of_a_group_grows_with_its_own_line_alone() {
     assert_eq!(taken, [0, 1, 2, 3, 4, 1_000, 1_001]);
 }
 
+/// The last ones get as many passes as the first: those that are done still have their next appointment.
+#[test]
+fn the_limit_of_a_group_stays_while_its_line_ends() {
+    let mut lines = WorkQueueState::growing(2, 100);
+    let all = 1_000;
+    for key in 0..all {
+        lines.add(at(0), key, "group", Priority::Changed);
+    }
+    let mut done = 0;
+    while done + 100 < all {
+        let taken: Vec<u32> = std::iter::from_fn(|| lines.pop(at(1)).map(|(key, _, _)| key)).collect();
+        assert_eq!(taken.len(), 20, "{done} are done");
+        for key in taken {
+            lines.done(at(1), &key);
+            lines.add_at(at(600_000), key, "group", Priority::Observe);
+            done += 1;
+        }
+    }
+    (0..all).for_each(|key| lines.remove(&key));
+    (0..40).for_each(|key| lines.add(at(2), key, "group", Priority::Changed));
+    assert_eq!(
+        std::iter::from_fn(|| lines.pop(at(2))).count(),
+        2,
+        "what is gone does not count"
+    );
+}
+
 #[test]
 fn a_group_is_crowded_when_it_has_hardly_room_for_another_pass() {
     let mut lines = WorkQueueState::growing(8, 16);
