@@ -63,7 +63,7 @@ struct ListFailure {
 }
 
 /// When the next read may start.
-struct Pause {
+struct ListPause {
     /// Until then whoever answers is left alone.
     least: Instant,
     /// Until then the next read waits for more callers to share it.
@@ -79,7 +79,7 @@ pub struct SharedList<T> {
     is_crowded: IsCrowded,
     state: RwLock<ListState<T>>,
     /// Held by the reader.
-    reading: Mutex<Option<Pause>>,
+    reading: Mutex<Option<ListPause>>,
     /// Wakes those who wait for the end of the pause, when it ends early.
     ends_early: Notify,
 }
@@ -150,7 +150,7 @@ impl<T> SharedList<T> {
         match result {
             Ok(list) => {
                 let least = self.least_pause.max(pause_for_platform(took));
-                *next = Some(Pause {
+                *next = Some(ListPause {
                     least: from + least,
                     end: from + least.max(pause_for_work(read.time())),
                 });
@@ -164,7 +164,7 @@ impl<T> SharedList<T> {
             }
             Err(trouble) => {
                 let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
-                *next = Some(Pause {
+                *next = Some(ListPause {
                     least: until,
                     end: until,
                 });
@@ -183,7 +183,7 @@ impl<T> SharedList<T> {
     async fn turn(
         &self,
         not_before: Time,
-    ) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Pause>>> {
+    ) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<ListPause>>> {
         loop {
             if let Some(answer) = self.answer(not_before) {
                 return Ok(answer);

@@ -82,6 +82,10 @@ proptest! {
                 }
                 Act::Pass(span) => now = now + Duration::from_millis(span.into()),
             }
+            for group in 0..3 {
+                let walked = lines.later.values().filter(|later| later.group == group).count();
+                prop_assert_eq!(lines.later_in_group.get(&group).copied().unwrap_or(0), walked);
+            }
         }
         // In the end everything that was requested runs.
         for key in running.into_keys() {
